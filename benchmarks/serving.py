@@ -1,0 +1,215 @@
+"""A score from a whole record, against MLflow's scoring server given the finished row.
+
+Peer: ``mlflow models serve`` with the same trees, which gets the feature row ready-made and returns
+the contributions. Ours gets about half a megabyte of FHIR, reads it, finds the stay, computes the
+row, and answers with probability, reasons, evidence, LACE and HOSPITAL. Requests go in turns.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import mlflow
+import numpy as np
+
+from benchmarks.measuring import Result, at_most, figure
+from fhir_mappings.features.engine import View
+from fhir_mappings.ingest import ingest
+from fhir_mappings.profiles import load_profile
+from fhir_mappings.reading import read_bundle
+from fhir_mappings.sources.reading import site_concepts
+from fhir_mappings.store import open_store
+from fhir_mappings.timeline import Timeline
+from training.cohort.selection import CohortRules
+from training.dataset import study_data
+from training.risk_model import champion, read_champion
+from training.simulated_hospital import simulate
+from training.train import train
+from training.vocabulary import VocabularyRules
+
+PATIENTS, REQUESTS, WARM_UP = 1500, 200, 20
+RECORD_BYTES = 500_000
+
+
+def run(folder: Path) -> list[Result]:
+    """Train on a simulated hospital, start both servers, and ask them in turns."""
+    mlruns = trained(folder)
+    body = record(folder)
+    row = _row(mlruns, body)
+    with ours(mlruns) as (our_url, _), theirs(folder, mlruns) as (their_url, _):
+        client = httpx.Client(timeout=30, trust_env=False)
+        seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
+        requests = {
+            "ours": (
+                f"{our_url}/v1/score",
+                body,
+                {"Content-Type": "application/fhir+json"},
+            ),
+            "theirs": (f"{their_url}/invocations", row, {"Content-Type": "application/json"}),
+        }
+        for number in range(REQUESTS + WARM_UP):
+            for name, (url, content, headers) in requests.items():
+                began = time.perf_counter()
+                answer = client.post(url, content=content, headers=headers)
+                took = time.perf_counter() - began
+                answer.raise_for_status()
+                if number >= WARM_UP:
+                    seconds[name].append(took)
+    middle = {name: statistics.median(values) * 1000 for name, values in seconds.items()}
+    return [
+        at_most(
+            "POST /v1/score with a raw record, p50 / mlflow models serve with a row, p50",
+            middle["ours"] / middle["theirs"],
+            0.7,
+            detail=f"{middle['ours']:.1f} ms, {middle['theirs']:.1f} ms; {len(body):,} bytes",
+        ),
+        figure("POST /v1/score, p95", float(np.quantile(seconds["ours"], 0.95)) * 1000, "ms"),
+    ]
+
+
+def trained(folder: Path) -> Path:
+    """A model trained on a small simulated hospital; its MLflow home."""
+    records, store, mlruns = folder / "records", folder / "store", folder / "mlruns"
+    profile = load_profile("default")
+    simulate(records, PATIENTS, 1)
+    ingest([records], store, profile)
+    with open_store(store) as opened:
+        data = study_data(opened, profile, CohortRules(), vocabulary=VocabularyRules())
+    train(data, mlruns, bootstrap=100)
+    return mlruns
+
+
+def record(folder: Path) -> bytes:
+    """About half a megabyte of one simulated patient's records, as one Bundle.
+
+    The patient with the most records is taken; where that is less, their observations are
+    repeated under new ids, as a longer stay would have them.
+    """
+    by_patient: dict[str, list[dict[str, object]]] = {}
+    from fhir_mappings.records.files import export_files, pieces
+
+    for file in export_files(folder / "records"):
+        for piece in pieces(file):
+            try:
+                resource = json.loads(piece.raw)
+                kind = resource["resourceType"]
+                owner = (
+                    resource["id"]
+                    if kind == "Patient"
+                    else resource["subject"]["reference"].partition("/")[2]
+                )
+            except (ValueError, KeyError, TypeError):
+                continue
+            by_patient.setdefault(owner, []).append(resource)
+    profile = load_profile("default")
+    for owner in sorted(by_patient, key=lambda each: -len(by_patient[each])):
+        resources = by_patient[owner]
+        body = _bundle(resources)
+        timeline = _timeline(body)
+        stay = timeline.stays[-1] if timeline.stays else None
+        if stay is not None and stay.end is not None and stay.disposition == "home":
+            break
+    observations = [each for each in resources if each["resourceType"] == "Observation"]
+    copies = 0
+    while len(body) < RECORD_BYTES:
+        copies += 1
+        more = [each | {"id": f"{each['id']}-{copies}"} for each in observations]
+        resources = resources + more
+        body = _bundle(resources)
+    return body
+
+
+def _bundle(resources: list[dict[str, object]]) -> bytes:
+    entries = [{"resource": resource} for resource in resources]
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()
+
+
+def _timeline(body: bytes) -> Timeline:
+    profile = load_profile("default")
+    records = read_bundle(body, profile)
+    return Timeline(records.subject, records.events, site_concepts(profile), profile)
+
+
+def _row(mlruns: Path, body: bytes) -> bytes:
+    model = champion(mlruns)
+    timeline = _timeline(body)
+    stay = timeline.stays[-1]
+    values = View(timeline, stay, stay.end or 0).row(model.features)
+    split = {
+        "columns": [feature.name for feature in model.features],
+        "data": [[None if value != value else value for value in values]],
+    }
+    return json.dumps({"dataframe_split": split}).encode()
+
+
+@contextmanager
+def ours(mlruns: Path) -> Iterator[tuple[str, float]]:
+    """Our service in a process of its own: its address, and seconds until it was ready."""
+    port = _free_port()
+    command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
+    with _server([*command, "--mlruns", str(mlruns)], f"http://127.0.0.1:{port}/readyz") as took:
+        yield f"http://127.0.0.1:{port}", took
+
+
+@contextmanager
+def theirs(folder: Path, mlruns: Path) -> Iterator[tuple[str, float]]:
+    """MLflow's scoring server with the same trees: its address, and seconds until ready."""
+    home = folder / "peer"
+    if not home.exists():
+        note = read_champion(mlruns)
+        if note is None:
+            raise RuntimeError("no champion")
+        model = mlruns / note.folder / "model.ubj"
+        mlflow.pyfunc.save_model(
+            str(home),
+            python_model=str(Path(__file__).with_name("mlflow_peer.py")),
+            artifacts={"trees": str(model)},
+        )
+    port = _free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(home)]
+    command += ["-p", str(port), "-h", "127.0.0.1", "--env-manager", "local"]
+    with _server(command, f"http://127.0.0.1:{port}/ping") as took:
+        yield f"http://127.0.0.1:{port}", took
+
+
+@contextmanager
+def _server(command: list[str], ready: str) -> Iterator[float]:
+    began = time.perf_counter()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PATH": path},
+        start_new_session=True,
+    )
+    try:
+        while time.perf_counter() - began < 120:
+            if process.poll() is not None:
+                raise RuntimeError(f"{command[2]} ended with {process.returncode}")
+            try:
+                if httpx.get(ready, trust_env=False).status_code == 200:
+                    break
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+        else:
+            raise RuntimeError(f"{command[2]} was not ready within two minutes")
+        yield time.perf_counter() - began
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,121 @@
+"""From bytes to a typed record, or to a reason why not; nothing of the content is ever quoted."""
+
+import re
+from typing import NamedTuple
+
+import jiter
+import msgspec
+
+from fhir_mappings.records.resources import RESOURCES
+
+DEEPEST = 64
+"""Objects and arrays nested deeper than this are refused; R4 resources in use reach about 15."""
+
+
+class Rejected(NamedTuple):
+    """Why a record could not be used: the element at fault and the reason, never the content."""
+
+    element: str
+    reason: str
+
+
+class PassedOver(NamedTuple):
+    """A resource of a type that no feature reads; it is counted by its type."""
+
+    resource_type: str
+
+
+class _Header(msgspec.Struct, gc=False, rename="camel"):
+    resource_type: str
+
+
+_header = msgspec.json.Decoder(_Header)
+_decoders = {name: msgspec.json.Decoder(record) for name, record in RESOURCES.items()}
+_path = re.compile(r" - at `\$(.*)`$")
+_type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
+_NEITHER_BRACKET_NOR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_innermost = re.compile(rb"(?:\[\]|\{\})+")
+
+
+def decode(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Rejected:
+    """Decode one resource.
+
+    JSON that readers disagree about (duplicate keys, NaN, numbers beyond a double, a byte order
+    mark, invalid UTF-8, control characters) is refused: of two readings one would be wrong.
+    """
+    if refusal := why_not_json(raw):
+        return refusal
+    return decode_checked(raw)
+
+
+def why_not_json(raw: bytes | msgspec.Raw) -> Rejected | None:
+    """The reason why these bytes are not JSON that every reader reads alike, or None."""
+    if isinstance(raw, msgspec.Raw):
+        raw = bytes(raw)
+    try:
+        jiter.from_json(raw, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+    except ValueError as error:
+        return Rejected("", _json_fault(str(error)))
+    # The only character that JSON can escape and that neither a FHIR string nor a database holds.
+    if b"\\u0000" in raw and b"\\u0000" in raw.replace(b"\\\\", b""):
+        return Rejected("", "a NUL character in a string")
+    if _deeper_than(raw, DEEPEST):
+        return Rejected("", f"nested deeper than {DEEPEST}")
+    return None
+
+
+def decode_checked(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Rejected:
+    """Decode one resource out of JSON that ``why_not_json`` has let pass."""
+    try:
+        name = _header.decode(raw).resource_type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Rejected("resourceType", "missing, or not an object with a resourceType")
+    decoder = _decoders.get(name)
+    if decoder is None:
+        if not _type_name.match(name):
+            return Rejected("resourceType", "not the name of a resource type")
+        return PassedOver(name)
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _fault(name, str(error))
+
+
+def _fault(name: str, message: str) -> Rejected:
+    """Msgspec's message without anything of the content: it names types and places only."""
+    found = _path.search(message)
+    place = found.group(1) if found else ""
+    reason = _path.sub("", message)
+    if not reason.startswith(("Expected ", "Object missing ", "Number out of range")):
+        reason = "cannot be decoded"
+    return Rejected(name + place, reason)
+
+
+def _json_fault(message: str) -> str:
+    if message.startswith("Detected duplicate key"):
+        return "a key occurs twice in one object"
+    place = message.rpartition(" at line ")[2]
+    column = place.rpartition(" column ")[2]
+    reason = message.partition(" at line ")[0]
+    if "out of range" in reason:
+        reason = "number out of range"
+    return f"not JSON: {reason} (column {column})" if column.isdigit() else "not JSON"
+
+
+def _deeper_than(raw: bytes, limit: int) -> bool:
+    # The number of brackets bounds the depth and is cheap; only what exceeds it is peeled.
+    if raw.count(b"[") + raw.count(b"{") <= limit:
+        return False
+    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = unescaped.translate(None, _NEITHER_BRACKET_NOR_QUOTE).split(b'"')[::2]
+    brackets = b"".join(outside_strings)
+    for _ in range(limit):
+        if not brackets:
+            return False
+        brackets = _peel(brackets)
+    return bool(brackets)
+
+
+def _peel(brackets: bytes) -> bytes:
+    """Take the innermost layer of brackets away (and what its removal lays bare beside it)."""
+    return _innermost.sub(b"", brackets)

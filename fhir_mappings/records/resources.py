@@ -1,0 +1,207 @@
+"""The FHIR R4 resources that become events, cut down to the elements that we read."""
+
+from typing import Any
+
+import msgspec
+
+from fhir_mappings.records.datatypes import (
+    CodeableConcept,
+    Coding,
+    Extension,
+    Identifier,
+    Meta,
+    Period,
+    Quantity,
+    Range,
+    Ratio,
+    Reference,
+)
+
+
+class Resource(msgspec.Struct, gc=False, rename="camel"):
+    """What every resource has. An empty ``id`` is filled from the Bundle entry's ``fullUrl``."""
+
+    id: str = ""
+    meta: Meta | None = None
+
+
+class Patient(Resource):
+    """https://hl7.org/fhir/R4/patient.html."""
+
+    class Communication(msgspec.Struct, gc=False):
+        """A language that the patient speaks."""
+
+        language: CodeableConcept | None = None
+        preferred: bool | None = None
+
+    birth_date: str | None = None
+    gender: str | None = None
+    deceased_boolean: bool | None = None
+    deceased_date_time: str | None = None
+    extension: list[Extension] = []
+    communication: list[Communication] = []
+
+
+class Encounter(Resource):
+    """https://hl7.org/fhir/R4/encounter.html."""
+
+    class Hospitalization(msgspec.Struct, gc=False, rename="camel"):
+        """How the patient came and where they went."""
+
+        admit_source: CodeableConcept | None = None
+        discharge_disposition: CodeableConcept | None = None
+
+    class Diagnosis(msgspec.Struct, gc=False):
+        """A diagnosis of this encounter, with its rank."""
+
+        condition: Reference | None = None
+        rank: int | None = None
+
+    status: str | None = None
+    class_: Coding | None = msgspec.field(default=None, name="class")
+    type: list[CodeableConcept] = []
+    service_type: CodeableConcept | None = None
+    priority: CodeableConcept | None = None
+    subject: Reference | None = None
+    period: Period | None = None
+    reason_code: list[CodeableConcept] = []
+    diagnosis: list[Diagnosis] = []
+    hospitalization: Hospitalization | None = None
+    location: list[dict[str, Any]] = []
+    part_of: Reference | None = None
+
+
+class Condition(Resource):
+    """https://hl7.org/fhir/R4/condition.html."""
+
+    verification_status: CodeableConcept | None = None
+    category: list[CodeableConcept] = []
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    onset_date_time: str | None = None
+    onset_period: Period | None = None
+    abatement_date_time: str | None = None
+    recorded_date: str | None = None
+
+
+class Measured(msgspec.Struct, gc=False, rename="camel", kw_only=True):
+    """``value[x]`` of an Observation or of one of its components."""
+
+    value_quantity: Quantity | None = None
+    value_codeable_concept: CodeableConcept | None = None
+    value_string: str | None = None
+    value_boolean: bool | None = None
+    value_integer: int | None = None
+    value_range: Range | None = None
+    value_ratio: Ratio | None = None
+    value_date_time: str | None = None
+    value_period: Period | None = None
+    value_time: str | None = None
+    value_sampled_data: dict[str, Any] | None = None
+    data_absent_reason: CodeableConcept | None = None
+    code: CodeableConcept | None = None
+
+
+class Observation(Measured, kw_only=True):
+    """https://hl7.org/fhir/R4/observation.html."""
+
+    class Component(Measured):
+        """A part with a code and a value of its own: systolic pressure, say."""
+
+    id: str = ""
+    meta: Meta | None = None
+    status: str | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    effective_date_time: str | None = None
+    effective_instant: str | None = None
+    effective_period: Period | None = None
+    issued: str | None = None
+    component: list[Component] = []
+
+
+class Medication(Resource):
+    """https://hl7.org/fhir/R4/medication.html."""
+
+    class Ingredient(msgspec.Struct, gc=False, rename="camel"):
+        """What a mixture is made of."""
+
+        item_codeable_concept: CodeableConcept | None = None
+        item_reference: Reference | None = None
+
+    code: CodeableConcept | None = None
+    identifier: list[Identifier] = []
+    ingredient: list[Ingredient] = []
+
+
+class Medicated(Resource):
+    """The drug, as the three medication resources name it."""
+
+    status: str | None = None
+    category: list[CodeableConcept] | CodeableConcept | None = None
+    medication_codeable_concept: CodeableConcept | None = None
+    medication_reference: Reference | None = None
+    contained: list[msgspec.Raw] = []
+    subject: Reference | None = None
+
+
+class MedicationRequest(Medicated):
+    """https://hl7.org/fhir/R4/medicationrequest.html."""
+
+    class DispenseRequest(msgspec.Struct, gc=False, rename="camel"):
+        """For how long the prescription is meant to last."""
+
+        validity_period: Period | None = None
+        expected_supply_duration: Quantity | None = None
+
+    intent: str | None = None
+    do_not_perform: bool | None = None
+    encounter: Reference | None = None
+    authored_on: str | None = None
+    dispense_request: DispenseRequest | None = None
+
+
+class MedicationAdministration(Medicated):
+    """https://hl7.org/fhir/R4/medicationadministration.html."""
+
+    context: Reference | None = None
+    effective_date_time: str | None = None
+    effective_period: Period | None = None
+
+
+class MedicationStatement(Medicated):
+    """https://hl7.org/fhir/R4/medicationstatement.html."""
+
+    context: Reference | None = None
+    effective_date_time: str | None = None
+    effective_period: Period | None = None
+    date_asserted: str | None = None
+
+
+class Procedure(Resource):
+    """https://hl7.org/fhir/R4/procedure.html."""
+
+    status: str | None = None
+    code: CodeableConcept | None = None
+    subject: Reference | None = None
+    encounter: Reference | None = None
+    performed_date_time: str | None = None
+    performed_period: Period | None = None
+
+
+RESOURCES: dict[str, type[msgspec.Struct]] = {
+    record.__name__: record
+    for record in (
+        Patient,
+        Encounter,
+        Condition,
+        Observation,
+        Medication,
+        MedicationRequest,
+        MedicationAdministration,
+        MedicationStatement,
+        Procedure,
+    )
+}
+"""Every resource type that becomes events, by its FHIR name; others are counted and passed over."""

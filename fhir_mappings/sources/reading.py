@@ -1,0 +1,135 @@
+"""What is shared while the records of one export or Bundle become events."""
+
+from collections import Counter
+
+from fhir_mappings.concepts import ConceptTables, load_concepts
+from fhir_mappings.events import DatedBy, Event, Kind
+from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.records.bundles import last_segment
+from fhir_mappings.records.codes import Coder
+from fhir_mappings.records.datatypes import CodeableConcept, Meta, Period, Reference
+from fhir_mappings.records.instants import Instant, parse_instant
+
+DID_NOT_HAPPEN = frozenset(
+    {"entered-in-error", "cancelled", "not-done", "refuted", "not-taken", "draft"}
+)
+"""Statuses under which a record leaves no event, in whichever resource they occur."""
+
+
+class Reading:
+    """One pass over records: the site's profile, the spellings seen, and what was questionable.
+
+    Args:
+        profile: how the site codes.
+        ids: for a Bundle, the id that each ``fullUrl`` stands for.
+
+    """
+
+    def __init__(self, profile: SiteProfile, ids: dict[str, str] | None = None) -> None:
+        self.profile = profile
+        self.coder = Coder(profile.systems)
+        self.concepts: ConceptTables = site_concepts(profile)
+        self.ids = ids or {}
+        self.questionable: Counter[tuple[str, str]] = Counter()
+        """Counts of (element, reason): values that were read but not used."""
+        self._zone = profile.timezone
+
+    def instant(self, text: str | None, element: str) -> Instant | None:
+        """A date or time of the record; absurd ones are counted and left out."""
+        if text is None:
+            return None
+        instant = parse_instant(text, self._zone)
+        if instant is None:
+            self.questionable[(element, "no FHIR date, or an absurd year")] += 1
+        return instant
+
+    def period(self, period: Period | None, element: str) -> tuple[Instant | None, Instant | None]:
+        """Start and end; an end before its start is counted and left out."""
+        if period is None:
+            return None, None
+        start = self.instant(period.start, element)
+        end = self.instant(period.end, element)
+        if start is not None and end is not None and end.last < start.at:
+            self.questionable[(element, "ends before it starts")] += 1
+            return start, None
+        if start is not None and end is not None and end.at < start.at:
+            # A date without a clock, of the day of the start: no earlier than the start itself.
+            end = end._replace(at=start.at)
+        return start, end
+
+    def id_of(self, reference: Reference | None) -> str | None:
+        """The id that a reference points to, without type and server.
+
+        Relative (``Patient/7``), absolute and ``urn:uuid:`` references are read; a conditional
+        reference (``Patient?identifier=...``) and a contained one name no resource here.
+        """
+        text = reference.reference if reference is not None else None
+        if not text or text[0] == "#" or "?" in text:
+            return None
+        return self.ids.get(text) or last_segment(text)
+
+    def updated(self, meta: Meta | None) -> int:
+        """``meta.lastUpdated`` in microseconds, 0 where there is none."""
+        if meta is None or meta.last_updated is None:
+            return 0
+        instant = parse_instant(meta.last_updated, self._zone)
+        return 0 if instant is None else instant.at
+
+    def first_concept(self, concept: CodeableConcept | None, family: str) -> str | None:
+        """The member of a concept family that one of these codings belongs to.
+
+        ``first_concept(disposition, "disposition")`` is ``"home"`` for every code of
+        ``disposition.home``.
+        """
+        prefix = family + "."
+        for code in self.coder.codes(concept):
+            for name in self.concepts.of(code):
+                if name.startswith(prefix):
+                    return name.removeprefix(prefix)
+        return None
+
+
+def site_concepts(profile: SiteProfile) -> ConceptTables:
+    """The concept tables with the site's own codes added."""
+    concepts = load_concepts()
+    return concepts.with_site_codes(profile.concepts) if profile.concepts else concepts
+
+
+def event(
+    subject: str,
+    source: str,
+    kind: Kind,
+    code: str,
+    when: Instant | None,
+    *,
+    end: Instant | None = None,
+    known: Instant | None = None,
+    value: float | None = None,
+    unit: str | None = None,
+    text: str | None = None,
+    encounter: str | None = None,
+    updated: int = 0,
+    dated_by: DatedBy = "record",
+) -> Event:
+    """An event; where nothing says when the record could be seen, it is when the thing happened.
+
+    A date without a clock is known at the end of its day, because that is the earliest moment at
+    which it is certainly past.
+    """
+    seen = known or when
+    return Event(
+        subject,
+        None if when is None else when.at,
+        None if end is None else end.at,
+        None if seen is None else max(seen.last, -(2**62) if when is None else when.at),
+        kind,
+        code,
+        value,
+        unit,
+        text,
+        encounter,
+        source,
+        updated,
+        None if when is None else when.utc_offset,
+        dated_by,
+    )

@@ -1,0 +1,177 @@
+"""One patient's events in the order of time, indexed by concept.
+
+A timeline is the same whether its events came from an export, from a Bundle or from the store:
+the events are put into one total order, and only what has a time is on it.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.events import Event
+from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.stays import Stay, Visit, find_stays, find_visits
+
+
+class Timeline:
+    """What is recorded about one patient.
+
+    Args:
+        subject: the Patient's id.
+        events: the patient's settled events, in any order; those without a time are left out.
+        concepts: the site's concept tables.
+        profile: how the site codes, for its rules on stays.
+
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        events: Iterable[Event],
+        concepts: ConceptTables,
+        profile: SiteProfile,
+    ) -> None:
+        self.subject = subject
+        self.concepts = concepts
+        self.profile = profile
+        self.events = sorted((e for e in events if e.time is not None), key=_order)
+        self._series: dict[str, Series] = {}
+
+    @cached_property
+    def by_code(self) -> dict[str, list[Event]]:
+        """Events of each code, in the order of time."""
+        index: dict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            index[event.code].append(event)
+        return index
+
+    @cached_property
+    def by_concept(self) -> dict[str, list[str]]:
+        """The codes on this timeline that belong to each concept."""
+        index: dict[str, list[str]] = defaultdict(list)
+        for code in self.by_code:
+            for concept in self.concepts.of(code):
+                index[concept].append(code)
+        return index
+
+    @cached_property
+    def birth(self) -> int | None:
+        """The moment of birth, microseconds UTC; None where unknown."""
+        return _first(self.by_code.get("MEDS_BIRTH"))
+
+    @cached_property
+    def death(self) -> int | None:
+        """The moment of death, microseconds UTC; None where none is recorded."""
+        return _first(self.by_code.get("MEDS_DEATH"))
+
+    @cached_property
+    def visits(self) -> tuple[Visit, ...]:
+        """Every encounter, in the order of time."""
+        return find_visits(self.by_code, self.death)
+
+    @cached_property
+    def stays(self) -> tuple[Stay, ...]:
+        """Inpatient stays: continuations merged, emergency visits attached."""
+        return find_stays(self.visits, ("inpatient",), self.profile.stays)
+
+    @cached_property
+    def observation_stays(self) -> tuple[Stay, ...]:
+        """Stays for observation, which stand apart from the inpatient ones."""
+        return find_stays(self.visits, ("observation",), self.profile.stays)
+
+    def series(self, of: str) -> "Series":
+        """The events that a feature's ``of`` names, once a source, values in canonical units."""
+        series = self._series.get(of)
+        if series is None:
+            events = [event for part in of.split(" + ") for event in self._events_of(part)]
+            if " + " in of:
+                events = sorted(set(events), key=_order)
+            series = self._series[of] = Series(events)
+        return series
+
+    def _events_of(self, of: str) -> list[Event]:
+        head, _, rest = of.partition(":")
+        if head == "code":
+            return _once_a_source(self.by_code.get(rest, []))
+        if head == "kind":
+            return [event for event in self.events if event.kind == rest]
+        if of.endswith(".*"):
+            prefix = of[:-1]
+            names = [name for name in self.by_concept if name.startswith(prefix)]
+            found = {event for name in names for event in self._events_of(name)}
+            return sorted(found, key=_order)
+        return self._concept_events(of)
+
+    def _concept_events(self, concept: str) -> list[Event]:
+        codes = self.by_concept.get(concept)
+        if not codes:
+            return []
+        events = [event for code in codes for event in self.by_code[code]]
+        if len(codes) > 1:
+            events.sort(key=_order)
+        unit = self.concepts.canonical_unit(concept)
+        if unit is not None:
+            convert = self.concepts.convert
+            events = [
+                event
+                if event.value is None
+                else event._replace(value=convert(concept, event.value, event.unit), unit=unit)
+                for event in events
+            ]
+        return _once_a_source(events)
+
+
+class Series:
+    """Events of one meaning in the order of time, ready to be cut by windows."""
+
+    __slots__ = ("events", "times")
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.events = events
+        self.times = [event.time for event in events if event.time is not None]
+
+    def between(self, start: int, end: int, *, end_included: bool, known_by: int) -> list[Event]:
+        """Events from ``start`` to ``end`` whose record could be seen at ``known_by``."""
+        if not self.events:
+            return []
+        first = bisect_left(self.times, start)
+        last = bisect_right(self.times, end) if end_included else bisect_left(self.times, end)
+        return [
+            event
+            for event in self.events[first:last]
+            if event.known_at is not None and event.known_at <= known_by
+        ]
+
+
+def _order(event: Event) -> tuple[object, ...]:
+    """A total order, so that the order of the input cannot matter."""
+    value = event.value
+    return (
+        event.time,
+        -(2**62) if event.known_at is None else event.known_at,
+        event.code,
+        event.source,
+        float("-inf") if value is None else value,
+        event.unit or "",
+        event.text or "",
+    )
+
+
+def _once_a_source(events: list[Event]) -> list[Event]:
+    """A record that carries a concept under several codings is one fact, not several."""
+    if len({event.source for event in events}) == len(events):
+        return events
+    seen: set[tuple[str, int | None, float | None]] = set()
+    once = []
+    for event in events:
+        key = (event.source, event.time, event.value)
+        if key not in seen:
+            seen.add(key)
+            once.append(event)
+    return once
+
+
+def _first(events: list[Event] | None) -> int | None:
+    return events[0].time if events else None

@@ -1,0 +1,1 @@
+"""What the clinic sees: scores, their explanations in words, and the command ``readmit``."""

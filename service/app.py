@@ -1,0 +1,68 @@
+"""The web service, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from service import examples, openapi, problems
+from service.middleware import Surroundings
+from service.routes import health, model, score
+from service.score import NotScored, Scored
+from service.serving import Serving
+from service.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from training.risk_model import RiskModel
+
+DESCRIPTION = """\
+The risk that a patient comes back to hospital, unplanned, within 30 days of discharge: predicted
+from FHIR R4 records and explained down to the record behind each reason.
+
+Every error is `application/problem+json` (RFC 9457) and quotes nothing of what was sent.
+A probability is a fraction: 0.25 is 25 %.
+"""
+
+
+def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" = None) -> FastAPI:
+    """Make the service.
+
+    Args:
+        settings: what the operator sets; read from the environment by default.
+        risk_model: the model to serve; loaded when the service starts by default. Where loading
+            fails, the service starts all the same and is not ready: it answers 503 with the
+            reason.
+
+    Raises:
+        SettingsError: if a variable of the environment is not valid.
+    """
+    chosen = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.serving = Serving(chosen, risk_model)
+        yield
+
+    # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.
+    app = FastAPI(
+        title="readmit",
+        version="0.1.0",
+        description=DESCRIPTION,
+        openapi_tags=[
+            {"name": "score", "description": "The risk of one stay."},
+            {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "health", "description": "For whoever runs the service."},
+        ],
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Surroundings)
+    problems.install(app)
+    for routes in (score, model, health):
+        app.include_router(routes.router)
+    openapi.install(
+        app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS
+    )
+    return app

@@ -1,0 +1,155 @@
+"""Scoring a whole store: every stay at its discharge, into a table with reasons."""
+
+import csv
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fhir_mappings.errors import UnprocessableError
+from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.sources.reading import site_concepts
+from fhir_mappings.store import Store
+from fhir_mappings.timeline import Timeline
+from service.score import Scored
+from service.scoring import score_stay
+
+if TYPE_CHECKING:
+    from training.risk_model import RiskModel
+
+REASONS = 5
+"""How many reasons a line of the table names."""
+
+Progress = Callable[[str, int, int], None]
+
+
+class BatchSummary(msgspec.Struct, frozen=True):
+    """What a batch run scored, and what it did not and why."""
+
+    stays: int
+    scored: int
+    not_scored: dict[str, int]
+    """By the code of the reason."""
+    seconds: float
+
+
+COLUMNS = (
+    "subject",
+    "encounter_id",
+    "as_of",
+    "status",
+    "probability",
+    "band",
+    "lace",
+    "hospital",
+    *(f"reason_{number}" for number in range(1, REASONS + 1)),
+    "not_scored",
+    "model",
+    "version",
+)
+"""The columns of the table, in order."""
+
+
+def score_store(
+    store: Store, profile: SiteProfile, model: "RiskModel", out: Path, progress: Progress
+) -> BatchSummary:
+    """Score every stay that has ended and write a line for each, scored or not.
+
+    The table is written beside ``out`` and takes its place when it is whole, so that a reader
+    never finds half of it.
+
+    Raises:
+        UnprocessableError: if ``out`` ends in neither ``.csv`` nor ``.parquet``.
+
+    """
+    if out.suffix not in (".csv", ".parquet"):
+        raise UnprocessableError(f"{out}: the name must end in .csv or .parquet")
+    began = time.perf_counter()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    counts: Counter[str] = Counter()
+    lines = _lines(store, profile, model, counts, progress)
+    if out.suffix == ".csv":
+        _write_csv(unfinished, lines)
+    else:
+        _write_parquet(unfinished, lines)
+    unfinished.replace(out)
+    scored = counts.pop("scored", 0)
+    stays = scored + sum(counts.values())
+    return BatchSummary(stays, scored, dict(sorted(counts.items())), time.perf_counter() - began)
+
+
+def _lines(
+    store: Store,
+    profile: SiteProfile,
+    model: "RiskModel",
+    counts: Counter[str],
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    concepts = site_concepts(profile)
+    for shard in range(store.shards):
+        for subject, events in store.read_shard(shard):
+            timeline = Timeline(subject, events, concepts, profile)
+            for stay in timeline.stays:
+                if stay.end is None:
+                    counts["no_discharge"] += 1
+                    continue
+                score = score_stay(model, timeline, stay, stay.end, max_reasons=REASONS)
+                line: dict[str, Any] = dict.fromkeys(COLUMNS)
+                line.update(
+                    subject=score.subject,
+                    encounter_id=score.encounter_id,
+                    as_of=score.as_of,
+                    status=score.status,
+                    model=score.model.name,
+                    version=score.model.version,
+                )
+                if isinstance(score, Scored):
+                    counts["scored"] += 1
+                    line.update(
+                        probability=round(score.probability, 6),
+                        band=score.band,
+                        lace=score.lace.points,
+                        hospital=score.hospital.points,
+                    )
+                    for number, reason in enumerate(score.reasons, start=1):
+                        line[f"reason_{number}"] = f"{reason.phrase} ({reason.direction} the risk)"
+                else:
+                    counts[score.reason.code] += 1
+                    line["not_scored"] = score.reason.code
+                yield line
+        progress("score", shard + 1, store.shards)
+
+
+def _write_csv(out: Path, lines: Iterator[dict[str, Any]]) -> None:
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for line in lines:
+            writer.writerow({name: _safe(value) for name, value in line.items()})
+
+
+def _safe(value: Any) -> Any:
+    """A cell that a spreadsheet shows and never runs: a leading = + - @ would be a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def _write_parquet(out: Path, lines: Iterator[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    numbers = {"probability": pa.float64(), "lace": pa.int32(), "hospital": pa.int32()}
+    schema = pa.schema([(name, numbers.get(name, pa.string())) for name in COLUMNS])
+    with pq.ParquetWriter(out, schema) as writer:
+        batch: list[dict[str, Any]] = []
+        for line in lines:
+            batch.append(line)
+            if len(batch) == 10_000:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                batch = []
+        writer.write_table(pa.Table.from_pylist(batch, schema))

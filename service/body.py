@@ -1,0 +1,79 @@
+"""Reading a request's body: its type first, its size always, its content elsewhere."""
+
+import re
+from email.message import Message
+
+import anyio
+from fastapi import Request
+
+from fhir_mappings.errors import ReadmitError
+
+ACCEPTED = ("application/fhir+json", "application/json")
+"""The content types that a FHIR resource may come as."""
+
+READ_WITHIN_SECONDS = 30.0
+"""A caller that takes longer to send its body gives up its place: a few slow ones would otherwise
+hold all of them."""
+
+
+class BodyTooLargeError(ReadmitError):
+    """The request's body exceeds the limit that the operator set."""
+
+    status = 413
+    title = "The request is too large"
+
+
+class ContentTypeError(ReadmitError):
+    """The request's body is not sent as FHIR JSON in UTF-8, or is compressed."""
+
+    status = 415
+    title = "The request is not sent as FHIR JSON"
+
+
+class SlowBodyError(ReadmitError):
+    """The request's body did not arrive in time."""
+
+    status = 408
+    title = "The request took too long to arrive"
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Give the raw body of a request, of at most ``limit`` bytes.
+
+    A body that says itself that it is too large is refused before any of it is read; one that
+    does not say is refused at the chunk that exceeds the limit.
+
+    Raises:
+        ContentTypeError: if it is not FHIR JSON in UTF-8, or is compressed (what a small body
+            unpacks to cannot be bounded by its size).
+        BodyTooLargeError: if it exceeds the limit.
+        SlowBodyError: if it takes longer than 30 seconds to arrive.
+    """
+    _check_type(request)
+    too_large = f"The body exceeds the limit of {limit:,} bytes."
+    announced = request.headers.get("content-length", "")
+    if re.fullmatch(r"[0-9]{1,18}", announced, re.ASCII) and int(announced) > limit:
+        raise BodyTooLargeError(too_large)
+    body = bytearray()
+    try:
+        with anyio.fail_after(READ_WITHIN_SECONDS):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > limit:
+                    raise BodyTooLargeError(too_large)
+                body += chunk
+    except TimeoutError:
+        raise SlowBodyError(
+            f"The body did not arrive within {READ_WITHIN_SECONDS:.0f} seconds."
+        ) from None
+    return bytes(body)
+
+
+def _check_type(request: Request) -> None:
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    if header.get_content_type() not in ACCEPTED:
+        raise ContentTypeError(f"Content-Type must be {' or '.join(ACCEPTED)}.")
+    if str(header.get_param("charset", "utf-8")).lower() not in {"utf-8", "utf8"}:
+        raise ContentTypeError("The charset of a FHIR resource in JSON is UTF-8.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ContentTypeError("Content-Encoding is not supported: send the body uncompressed.")

@@ -1,0 +1,95 @@
+"""The API's own documentation: schemas from the structs that are really sent, with examples.
+
+FastAPI would document pydantic models. Nothing here passes through pydantic, so the schemas come
+from msgspec, and cannot say anything else than what is encoded.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+
+from service import examples
+from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+
+_WHEN: Final = {
+    400: "The body is not JSON, or not a FHIR R4 Bundle.",
+    408: "The body took too long to arrive.",
+    413: "The body is larger than the operator allows.",
+    415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",
+    422: "The records or the parameters cannot be answered: two patients, an unknown Encounter, "
+    "a time without offset.",
+    503: "No risk model is loaded, or all places are taken. Retry-After says when to come back.",
+}
+"""When each status is answered, in the reader's words."""
+
+
+def json_answer(struct: Any, description: str, example: Any) -> dict[str, Any]:
+    """Document an answer: its struct (or a union of structs) and an example.
+
+    Args:
+        struct: what is encoded.
+        description: when it is answered.
+        example: a struct, or several by their names among those that ``install`` adds.
+    """
+    (schema,), _ = msgspec.json.schema_components([struct], ref_template=_REFERENCE)
+    content: dict[str, Any] = {"schema": schema}
+    if isinstance(example, dict):
+        content["examples"] = {name: {"$ref": f"#/components/examples/{name}"} for name in example}
+    else:
+        content["example"] = msgspec.to_builtins(example)
+    return {"description": description, "content": {"application/json": content}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the errors of a route; 500 and 421 belong to all."""
+    documented: dict[int | str, dict[str, Any]] = {}
+    for status in (*statuses, 421, 500):
+        documented[status] = {
+            "description": _WHEN.get(status, HTTPStatus(status).phrase),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": _REFERENCE.format(name=Problem.__name__)},
+                    "example": msgspec.to_builtins(examples.problem(status)),
+                }
+            },
+        }
+    if 503 in documented:
+        documented[503]["headers"] = {
+            "Retry-After": {
+                "description": "Seconds to wait.",
+                "schema": {"type": "integer", "example": RETRY_AFTER_SECONDS},
+            }
+        }
+    return documented
+
+
+def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, Any]) -> None:
+    """Add schemas and named examples to the documentation of ``app``.
+
+    They are added to what FastAPI made, not passed through it: it leaves out every null, and an
+    example of an answer without its nulls is not that answer.
+
+    Args:
+        app: the service.
+        structs: what is documented, with all that it holds.
+        named_examples: structs, by the names that ``json_answer`` refers to.
+    """
+    _, components = msgspec.json.schema_components((*structs, Problem), ref_template=_REFERENCE)
+    by_fastapi = app.openapi
+
+    def documented() -> dict[str, Any]:
+        document = by_fastapi()
+        added = document.setdefault("components", {})
+        added.setdefault("schemas", {}).update(components)
+        added["examples"] = {
+            name: {"summary": name.replace("_", " "), "value": msgspec.to_builtins(example)}
+            for name, example in named_examples.items()
+        }
+        return document
+
+    app.openapi = documented  # type: ignore[method-assign]  # FastAPI's documented way to extend it

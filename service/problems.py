@@ -1,0 +1,147 @@
+"""Every error as problem+json (RFC 9457), from one place, and silent about patients.
+
+No problem quotes what was sent: a path, a parameter or a body may hold a patient's name, and
+answers end up in the logs of whoever called.
+"""
+
+import logging
+import re
+import secrets
+import traceback
+from http import HTTPStatus
+from typing import Annotated
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from msgspec import UNSET, Meta, UnsetType
+from starlette.exceptions import HTTPException
+
+from fhir_mappings.errors import ReadmitError
+
+MEDIA_TYPE = "application/problem+json"
+
+RETRY_AFTER_SECONDS = 5
+"""What a 503 asks its caller to wait: as long as recovery from an outage may take."""
+
+_FRAMES = 8
+"""How far back from an unforeseen error the log goes: beyond, it is the web server's own way."""
+
+_logger = logging.getLogger("readmit.problems")
+
+_DETAILS = {
+    404: "There is no such path.",
+    405: "This path does not answer this method.",
+}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """An error, in the form of RFC 9457 (application/problem+json)."""
+
+    type: Annotated[
+        str, Meta(description="What kind of problem; `about:blank` where the status says it all.")
+    ]
+    title: Annotated[str, Meta(description="The kind of problem in words; the same every time.")]
+    status: Annotated[int, Meta(description="The HTTP status code.")]
+    detail: Annotated[
+        str, Meta(description="What is wrong this time. Names elements, never quotes values.")
+    ]
+    incident: Annotated[
+        str | UnsetType,
+        Meta(description="For an unexpected error, the id under which the log describes it."),
+    ] = UNSET
+
+
+class BusyError(ReadmitError):
+    """More requests are in hand than the service takes on at once."""
+
+    status = 503
+    title = "Too many requests at once"
+
+
+def problem_of(error: ReadmitError) -> Problem:
+    """Describe one of our own errors; its class is the problem's type."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error"))
+    return Problem(
+        type=f"urn:readmit:problem:{words.lower()}",
+        title=error.title,
+        status=error.status,
+        detail=str(error),
+    )
+
+
+def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """Send a problem; one that may pass (503) says when to come back."""
+    sent = dict(headers or {})
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=sent,
+    )
+
+
+def unexpected(error: Exception) -> Response:
+    """Answer an error that nobody foresaw, and log where it arose under the same incident id.
+
+    The log takes the error's type and the lines of code that it came through, not its message:
+    messages of other libraries quote what they were given.
+    """
+    incident = secrets.token_hex(8)
+    frames = traceback.extract_tb(error.__traceback__)
+    way = " < ".join(
+        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[: -_FRAMES - 1 : -1]
+    )
+    _logger.error("incident %s: %s at %s", incident, type(error).__name__, way)
+    return answer(
+        Problem(
+            type="urn:readmit:problem:unexpected",
+            title="Unexpected error",
+            status=500,
+            detail="The service failed on this request. The log says where, under the incident id.",
+            incident=incident,
+        )
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Have every foreseen error of ``app`` answered as a problem.
+
+    Unforeseen ones are caught by ``service.middleware``, outside of all routes.
+    """
+
+    async def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ReadmitError)  # noqa: S101  the type that it is registered for
+        return answer(problem_of(error))
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  the type that it is registered for
+        status = HTTPStatus(error.status_code)
+        problem = Problem(
+            type="about:blank",
+            title=status.phrase,
+            status=status,
+            detail=_DETAILS.get(status, status.description or status.phrase),
+        )
+        return answer(problem, dict(error.headers or {}))
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  as above
+        faults = [
+            f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+            for fault in error.errors()
+        ]
+        return answer(
+            Problem(
+                type="urn:readmit:problem:parameters",
+                title="The parameters are not valid",
+                status=422,
+                detail="; ".join(faults),
+            )
+        )
+
+    app.add_exception_handler(ReadmitError, ours)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, validation)

@@ -1,0 +1,118 @@
+"""What the routes share while the service runs: settings, model, codes, and room for requests."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+
+from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.errors import RiskModelError
+from fhir_mappings.profiles import SiteProfile, load_profile
+from fhir_mappings.sources.reading import site_concepts
+from service.problems import BusyError
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from training.risk_model import RiskModel
+
+AT_ONCE: Final = 32
+"""Requests in hand at once. Each may hold a body of the limit's size, so this bounds memory."""
+
+THREADS: Final = 4
+"""Requests being computed at once. Reading is work for one processor at a time; a few threads keep
+a small request from waiting behind a large one."""
+
+Answer = TypeVar("Answer")
+
+_logger = logging.getLogger("readmit.serving")
+
+
+def load_model(settings: Settings) -> "RiskModel":
+    """Load the risk model that the settings name: a folder, or else the registry's champion.
+
+    Raises:
+        RiskModelError: if there is none, or it is not the one that its manifest describes.
+    """
+    # Here and not above: importing the service must not pull in what only a model needs.
+    from training.risk_model import champion, load_risk_model
+
+    if settings.risk_model is not None:
+        return load_risk_model(settings.risk_model)
+    return champion(settings.mlruns)
+
+
+def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
+    """The site profile that the settings name, or else the one that the model learned with.
+
+    Reading with another profile than the model's finds other stays and other codes, and nothing in
+    the answer would look wrong: that must be a decision, not a default.
+
+    Raises:
+        SiteProfileError: if there is no such profile.
+    """
+    if settings.profile is not None:
+        return load_profile(settings.profile)
+    return load_profile("default" if model is None else model.reference.profile)
+
+
+class Serving:
+    """A running service: made once, when it starts, within its event loop."""
+
+    def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
+        self.settings = settings
+        self._model = model
+        self._refusal = ""
+        self._room = anyio.CapacityLimiter(AT_ONCE)
+        self._threads = anyio.CapacityLimiter(THREADS)
+        if model is None:
+            try:
+                self._model = load_model(settings)
+            except RiskModelError as error:
+                # The service starts all the same: it can say what is wrong, and that it is alive.
+                self._refusal = str(error)
+                _logger.error("no risk model: %s", error)  # noqa: TRY400  ours; its text says it
+        self.profile: SiteProfile = profile_of(settings, self._model)
+        self.concepts: ConceptTables = site_concepts(self.profile)
+
+    @property
+    def model(self) -> "RiskModel":
+        """The risk model.
+
+        Raises:
+            RiskModelError: if none could be loaded, with what loading said.
+        """
+        if self._model is None:
+            raise RiskModelError(self._refusal)
+        return self._model
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Take one of the places for requests in hand.
+
+        Raises:
+            BusyError: if all are taken.
+        """
+        place = object()
+        try:
+            self._room.acquire_on_behalf_of_nowait(place)
+        except anyio.WouldBlock:
+            raise BusyError("All places are taken; try again.") from None
+        try:
+            yield
+        finally:
+            self._room.release_on_behalf_of(place)
+
+    async def compute(self, work: Callable[[], Answer]) -> Answer:
+        """Do work off the event loop, so that a large record does not hold up a health check."""
+        return await anyio.to_thread.run_sync(work, limiter=self._threads)
+
+
+def serving(request: Request) -> Serving:
+    """The running service that a request came to."""
+    running = request.app.state.serving
+    assert isinstance(running, Serving)  # noqa: S101  what create_app put there
+    return running

@@ -1,0 +1,112 @@
+"""The API's documentation is part of the API: complete, and true to what is sent."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.problems import Problem
+from service.score import NotScored, Scored
+
+
+@pytest.fixture(scope="module")
+def document(client: Any) -> dict[str, Any]:
+    content: dict[str, Any] = client.get("/openapi.json").json()
+    return content
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_all_routes_are_documented(document: dict[str, Any]) -> None:
+    assert {name for name, _ in operations(document)} == {
+        "POST /v1/score",
+        "GET /v1/model",
+        "GET /healthz",
+        "GET /readyz",
+    }
+
+
+def test_every_route_has_summary_description_tag_and_example(document: dict[str, Any]) -> None:
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert operation["tags"], name
+        assert set(operation["tags"]) <= described, name
+        for status, response in operation["responses"].items():
+            assert response["description"], (name, status)
+            for content in response["content"].values():
+                assert "example" in content or "examples" in content, (name, status)
+                assert content["schema"], (name, status)
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"], name
+            assert parameter["schema"]["examples"], name
+
+
+def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    for name, operation in operations(document):
+        assert "500" in operation["responses"], name
+        for status, response in operation["responses"].items():
+            if int(status) < 400:
+                continue
+            assert list(response["content"]) == ["application/problem+json"], (name, status)
+            content = response["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            example = msgspec.convert(content["example"], Problem)
+            assert example.status == int(status)
+
+
+def test_the_score_route_documents_the_errors_it_gives(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/score"]["post"]["responses"]
+    expected = {"200", "400", "408", "413", "415", "421", "422", "500", "503"}
+    assert set(responses) == expected
+
+
+def test_the_examples_are_what_would_be_sent(document: dict[str, Any], client: Any) -> None:
+    post = document["paths"]["/v1/score"]["post"]
+    examples = document["components"]["examples"]
+    assert isinstance(msgspec.convert(examples["scored"]["value"], Scored | NotScored), Scored)
+    assert isinstance(
+        msgspec.convert(examples["not_scored"]["value"], Scored | NotScored), NotScored
+    )
+    for content in post["requestBody"]["content"].values():
+        answer = client.score(content["example"]).json()
+        assert answer.keys() == examples["scored"]["value"].keys() | {"status"}
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    references = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert references
+    assert references <= set(schemas)
+    named = set(re.findall(r'"#/components/examples/([^"]+)"', json.dumps(document)))
+    assert named == set(document["components"]["examples"])
+
+
+def test_no_schema_is_one_of_fastapis_own(document: dict[str, Any]) -> None:
+    assert not {"HTTPValidationError", "ValidationError"} & set(document["components"]["schemas"])
+
+
+def test_the_schema_tells_a_score_from_a_refusal(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["Scored"]["properties"]["status"]["enum"] == ["scored"]
+    assert schemas["NotScored"]["properties"]["status"]["enum"] == ["not_scored"]
+    assert "probability" not in schemas["NotScored"]["properties"]
+
+
+def test_the_model_route_tells_every_input_with_its_rationale(client: Any, model: Any) -> None:
+    described = client.get("/v1/model").json()
+    assert described["model"] == {"name": "linear", "version": "1", "run_id": "0000"}
+    assert [one["name"] for one in described["inputs"]] == [f.name for f in model.features]
+    assert all(one["rationale"] and one["reference"] for one in described["inputs"])
+
+
+def test_ready_is_said_once_there_is_a_model(client: Any) -> None:
+    assert client.get("/readyz").json() == {"status": "ready"}

@@ -1,0 +1,139 @@
+"""A whole training run in a folder of its own: model, record, registry, champion."""
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from fhir_mappings.errors import RiskModelError
+from training import plots
+from training.risk_model import champion, load_risk_model, read_champion
+from training.train import TrainingResult, train
+
+# mlflow 3.17 configures its own tables with a loader strategy that SQLAlchemy 2.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+@pytest.fixture(scope="module")
+def mlruns(tmp_path_factory):
+    return tmp_path_factory.mktemp("study") / "mlruns"
+
+
+@pytest.fixture(scope="module")
+def results(mlruns, make_study) -> list[TrainingResult]:
+    """The same simulated study twice, the second time with its rows shuffled."""
+    data = make_study(500)
+    order = np.random.default_rng(0).permutation(len(data))
+    phases: list[str] = []
+    first = train(data, mlruns, bootstrap=50, progress=phases.append)
+    assert phases == ["split", "fit", "calibrate", "evaluate", "save", "log"] == list(first.seconds)
+    return [first, train(data.subset(order), mlruns, bootstrap=50)]
+
+
+def test_the_first_model_is_champion_and_the_next_its_challenger(results, mlruns):
+    assert [(result.version, result.alias) for result in results] == [
+        ("1", "champion"),
+        ("2", "challenger"),
+    ]
+    model = champion(mlruns)
+    assert (model.name, model.version, model.run_id) == ("readmit", "1", results[0].run_id)
+
+
+def test_two_runs_on_the_same_stays_give_the_same_model_byte_for_byte(results):
+    first, second = (load_risk_model(result_folder(result)) for result in results)
+    assert first.fingerprint == second.fingerprint
+
+
+def result_folder(result):
+    return Path(result.folder)
+
+
+def test_the_result_says_how_good_and_beside_what(results):
+    told = json.loads(msgspec.json.encode(results[0]))
+    assert set(told["baselines"]) == {"lace", "hospital", "prevalence"}
+    measures = {"auroc", "auprc", "brier", "log_loss", "calibration_slope", "calibration_intercept"}
+    assert measures < told["test"].keys()
+    assert told["test"]["auroc"]["low"] < told["test"]["auroc"]["high"]
+    assert told["differences"]["lace"]["auroc"]["value"] == pytest.approx(
+        told["test"]["auroc"]["value"] - told["baselines"]["lace"]["auroc"]["value"]
+    )
+    assert {name for name, _ in told["strongest"][:3]} == {"f0", "f1", "f2"}
+    sizes = [size for _, size in told["strongest"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_reference_describes_the_training_stays(results, mlruns):
+    reference = champion(mlruns).reference
+    assert reference.prevalence == pytest.approx(
+        results[0].train["readmissions"] / results[0].train["stays"]
+    )
+    assert reference.low_below <= reference.high_from
+    assert reference.profile == "simulated"
+    for feature in reference.features:
+        assert 0.05 < feature.missing < 0.15
+        assert len(feature.quantiles) == 11
+        assert list(feature.quantiles) == sorted(feature.quantiles)
+    assert reference.test["auroc"].value == results[0].test["auroc"].value
+
+
+def test_mlflow_keeps_the_record(results, mlruns):
+    from mlflow import MlflowClient
+
+    database = f"sqlite:///{mlruns / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=database, registry_uri=database)
+    run = client.get_run(results[0].run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["auroc"] == pytest.approx(results[0].test["auroc"].value)
+    assert {"auroc_low", "auroc_high", "lace_auroc", "difference_lace_auroc_low"} < set(
+        run.data.metrics
+    )
+    assert run.data.params["max_depth"] == "3"
+    assert run.data.tags["data_fingerprint"] == "0" * 64
+    assert client.get_model_version_by_alias("readmit", "champion").version == "1"
+    version = client.get_model_version_by_alias("readmit", "challenger")
+    assert version.version == "2"
+    assert version.run_id == results[1].run_id
+    assert version.source.endswith("/artifacts/model")
+    files = {path.path for path in client.list_artifacts(results[0].run_id)}
+    assert {"model", "plots", "flow.json", "evaluation.json", "strongest.json"} == files
+    assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_challenger_is_promoted_by_version_and_an_unknown_version_is_refused(
+    results, make_study, tmp_path
+):
+    from training.tracking import promote
+
+    for seed in (1, 2):
+        train(make_study(300, seed=seed), tmp_path, bootstrap=10)
+    before = read_champion(tmp_path)
+    with pytest.raises(RiskModelError, match="no version 9"):
+        promote(tmp_path, "9")
+    assert read_champion(tmp_path) == before
+    assert promote(tmp_path, "2").version == champion(tmp_path).version == "2"
+
+
+def test_no_pickle_is_written(results, mlruns):
+    names = [path.name for path in mlruns.rglob("*")]
+    assert "model.ubj" in names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
+
+
+def test_the_same_study_is_drawn_the_same():
+    random = np.random.default_rng(0)
+    outcome = random.random(200) < 0.3
+    risk = random.random(200)
+    for draw in (
+        lambda: plots.roc_curve({"readmit": risk, "LACE": np.round(risk)}, outcome, "simulated"),
+        lambda: plots.precision_recall_curve({"readmit": risk}, outcome, "simulated"),
+        lambda: plots.calibration_plot(risk, outcome, "simulated"),
+        lambda: plots.importance_plot([("age", 0.4), ("sodium", 0.2)], "simulated"),
+    ):
+        first = draw()
+        assert first == draw()
+        assert "<svg" in first
+        assert "simulated" in first

@@ -1,0 +1,1 @@
+"""What the model learns: cohort, label, split, fit, calibration, evaluation, and the risk model."""

@@ -1,0 +1,208 @@
+"""From the store to the matrix that a study learns from, with the engine that scores a patient."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from fhir_mappings.clinical_scores import hospital, lace
+from fhir_mappings.errors import SiteProfileError, StudyError
+from fhir_mappings.features.declaration import Feature, declared_features
+from fhir_mappings.features.engine import View, check
+from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.records.instants import as_datetime
+from fhir_mappings.sources.reading import site_concepts
+from fhir_mappings.store import Store
+from fhir_mappings.timeline import Timeline
+from training.cohort.selection import (
+    CohortRules,
+    FlowStep,
+    IndexStay,
+    PatientCohort,
+    combine,
+    flow_table,
+    select,
+)
+from training.study_data import StudyData
+from training.vocabulary import VocabularyRules, discover
+
+Progress = Callable[[str, int, int], None]
+"""Told of each shard: what is being done, shards done, shards in all."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A store's index stays, with the counts that explain them."""
+
+    patients: int
+    cohort: PatientCohort
+    flow: list[FlowStep]
+
+    @property
+    def readmissions(self) -> int:
+        """Index stays that were followed by an unplanned readmission."""
+        return sum(stay.readmitted for stay in self.cohort.index_stays)
+
+
+def timelines(store: Store, shard: int, profile: SiteProfile) -> Iterator[Timeline]:
+    """The patients of one shard."""
+    concepts = site_concepts(profile)
+    for subject, events in store.read_shard(shard):
+        yield Timeline(subject, events, concepts, profile)
+
+
+def end_of_data(store: Store) -> int | None:
+    """The last discharge or admission on record: what happened later cannot be known.
+
+    The 99.9th percentile of encounters' starts is taken, so that a single slip into the future
+    does not open the follow-up of everybody else.
+    """
+    starts: list[np.ndarray[Any, Any]] = []
+    for table in store.tables(["time", "kind", "code"]):
+        wanted = pc.starts_with(pc.cast(table.column("code"), "string"), "readmit/encounter|")
+        times = table.filter(wanted).column("time").cast("int64").drop_null()
+        starts.append(times.to_numpy())
+    every = np.concatenate(starts) if starts else np.array([], dtype=np.int64)
+    if not len(every):
+        return None
+    return int(np.quantile(every, 0.999, method="higher"))
+
+
+def select_cohort(
+    store: Store, profile: SiteProfile, rules: CohortRules, progress: Progress | None = None
+) -> Cohort:
+    """Index stays and outcomes of every patient in a store.
+
+    Raises:
+        SiteProfileError: if no stay is found among many encounters: the profile is not the site's.
+
+    """
+    until = end_of_data(store) if profile.calendar else None
+    parts = []
+    for shard in range(store.shards):
+        for timeline in timelines(store, shard, profile):
+            part = select(timeline, rules, until)
+            if part.counts["stays"]:
+                parts.append(part)
+        if progress is not None:
+            progress("cohort", shard + 1, store.shards)
+    whole = combine(parts)
+    if not whole.counts["stays"]:
+        raise SiteProfileError(_no_stays(store, profile))
+    flow = flow_table(whole.counts["stays"], whole.excluded)
+    return Cohort(store.patients(), whole, flow)
+
+
+def _no_stays(store: Store, profile: SiteProfile) -> str:
+    classes: dict[str, int] = {}
+    for table in store.tables(["code", "text_value"]):
+        wanted = pc.starts_with(pc.cast(table.column("code"), "string"), "readmit/encounter|")
+        for text in table.filter(wanted).column("text_value").to_pylist():
+            name = (text or "none").partition(" ")[0]
+            classes[name] = classes.get(name, 0) + 1
+    seen = ", ".join(f"{name} {n}" for name, n in sorted(classes.items(), key=lambda i: -i[1])[:8])
+    return (
+        f"0 inpatient stays found among {sum(classes.values())} encounters with the site profile "
+        f"'{profile.name}'; classes seen: {seen or 'none'}"
+    )
+
+
+def study_data(
+    store: Store,
+    profile: SiteProfile,
+    rules: CohortRules,
+    *,
+    vocabulary: VocabularyRules | None = None,
+    progress: Progress | None = None,
+) -> StudyData:
+    """The matrix of a study: declared and vocabulary features of every index stay.
+
+    Args:
+        store: the events.
+        profile: how the site codes.
+        rules: the cohort.
+        vocabulary: how vocabulary features are found; None for declared features alone.
+        progress: told of each shard.
+
+    Raises:
+        StudyError: if there is no index stay.
+        DeclarationError: if a feature asks for something that does not exist.
+
+    """
+    cohort = select_cohort(store, profile, rules, progress)
+    if not cohort.cohort.index_stays:
+        raise StudyError("no index stay is left after the exclusions; see the flow table")
+    concepts = site_concepts(profile)
+    features = declared_features()
+    check(features, concepts.names())
+    if vocabulary is not None:
+        features += discover(store, concepts, features, vocabulary)
+    by_patient: dict[str, list[IndexStay]] = {}
+    for index in cohort.cohort.index_stays:
+        by_patient.setdefault(index.subject, []).append(index)
+    rows: list[list[float]] = []
+    stays: list[dict[str, Any]] = []
+    for shard in range(store.shards):
+        for timeline in timelines(store, shard, profile):
+            for index in by_patient.get(timeline.subject, ()):
+                values, facts = _row(timeline, index, features)
+                rows.append(values)
+                stays.append(facts)
+        if progress is not None:
+            progress("features", shard + 1, store.shards)
+    return _assembled(rows, stays, features, cohort, rules, profile)
+
+
+def _row(
+    timeline: Timeline, index: IndexStay, features: Sequence[Feature]
+) -> tuple[list[float], dict[str, Any]]:
+    discharged = index.stay.end
+    if discharged is None:
+        raise StudyError("an index stay has no discharge")
+    view = View(timeline, index.stay, discharged)
+    facts = {
+        "encounter_id": index.encounter,
+        "subject": index.subject,
+        "admitted": as_datetime(index.stay.start),
+        "discharged": as_datetime(discharged),
+        "lace": float(lace(view).points),
+        "hospital": float(hospital(view).points),
+        "died_within_horizon": index.died_within_horizon,
+        "readmitted": index.readmitted,
+    }
+    return view.row(features), facts
+
+
+def _assembled(
+    rows: list[list[float]],
+    stays: list[dict[str, Any]],
+    features: tuple[Feature, ...],
+    cohort: Cohort,
+    rules: CohortRules,
+    profile: SiteProfile,
+) -> StudyData:
+    values = np.asarray(rows, dtype=np.float32).reshape(len(rows), len(features))
+    table = pd.DataFrame(stays)
+    outcome = table.pop("readmitted").to_numpy(dtype=bool)
+    subjects = table["subject"].to_numpy(dtype=object)
+    digest = hashlib.sha256(values.tobytes())
+    digest.update(outcome.tobytes())
+    digest.update("\n".join(table["encounter_id"]).encode())
+    digest.update(msgspec.json.encode(features))
+    return StudyData(
+        features=features,
+        values=values,
+        outcome=outcome,
+        subjects=subjects,
+        stays=table,
+        calendar=profile.calendar,
+        horizon_days=rules.horizon_days,
+        fingerprint=digest.hexdigest(),
+        flow=[msgspec.to_builtins(step) for step in cohort.flow],
+        profile=profile.name,
+    )

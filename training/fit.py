@@ -1,0 +1,201 @@
+"""Fitting the trees: few knobs, fixed seeds, and as many trees as unseen patients justify.
+
+A hospital has some thousand stays, a hundred candidate features and a dozen that matter. What
+costs accuracy there is not too stiff a model but noise features that happen to fit. Hence shallow
+trees, strong shrinkage, monotone constraints from the declarations, and a choice of features that
+must prove their worth on patients the trees have not seen.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import xgboost
+
+from fhir_mappings.features.declaration import Feature
+from training.study_data import BoolArray, FloatArray
+
+MOST_ROUNDS = 1_000
+FEWEST_ROUNDS = 20
+"""Below this the margins are so small that calibration would have to blow them up."""
+ROUND_STEP = 10
+"""The out-of-fold loss is looked at every so many rounds."""
+PATIENCE = 60
+"""Rounds without a better out-of-fold loss after which boosting stops."""
+CHOICE_THRESHOLD = 1.0
+"""Standard errors by which a feature's contributions must lower the out-of-fold loss."""
+OUTCOMES_A_FEATURE = 100
+"""With more outcomes than this for each feature there is nothing to gain by choosing."""
+
+_SIGN = {"raises": 1, "lowers": -1, "either": 0}
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The settings of the trees, as MLflow records them."""
+
+    max_depth: int = 3
+    eta: float = 0.03
+    subsample: float = 0.6
+    colsample_bynode: float = 0.5
+    reg_lambda: float = 10.0
+    threads: int = 2
+    """Fixed, not the machine's count: sums of floats depend on how rows are shared out."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted booster, and what unseen patients said of it."""
+
+    booster: xgboost.Booster
+    rounds: int
+    used: BoolArray
+    """Which features the trees may use; the others contribute exactly 0."""
+    out_of_fold: FloatArray
+    """The margin of each training stay, from the model that did not see its patient."""
+    out_of_fold_log_loss: float
+
+
+@dataclass(frozen=True)
+class _Rounds:
+    boosters: list[xgboost.Booster]
+    rounds: int
+    loss: float
+    margins: FloatArray
+
+
+@dataclass(frozen=True)
+class _Task:
+    values: npt.NDArray[np.float32]
+    outcome: BoolArray
+    folds: npt.NDArray[np.int8]
+    parameters: dict[str, object]
+
+    def booster(
+        self, rows: BoolArray, used: BoolArray, *cache: xgboost.DMatrix
+    ) -> tuple[xgboost.Booster, xgboost.DMatrix]:
+        matrix = self.matrix(rows, used)
+        mean = float(self.outcome[rows].mean())
+        return xgboost.Booster(
+            {**self.parameters, "base_score": mean}, cache=[matrix, *cache]
+        ), matrix
+
+    def matrix(self, rows: BoolArray, used: BoolArray) -> xgboost.DMatrix:
+        # A column without values cannot be split on: the model keeps its width, and a feature
+        # that was not chosen costs nothing and says nothing.
+        values = np.where(used, self.values[rows], np.float32(np.nan))
+        threads = self.parameters["nthread"]
+        return xgboost.DMatrix(values, label=self.outcome[rows], nthread=threads)
+
+
+def fit_trees(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    folds: npt.NDArray[np.int8],
+    *,
+    seed: int,
+    settings: FitSettings | None = None,
+) -> Fit:
+    """Choose features and the number of trees by cross-validation, then fit on all stays given.
+
+    Features are chosen by what they do for patients that the trees have not seen: a feature stays
+    when taking its contributions away would raise the out-of-fold log loss by more than
+    ``CHOICE_THRESHOLD`` standard errors. The fold models that calibration rests on use a choice in
+    which their own validation stays had no say. The classes are not reweighted: that would shift
+    every probability.
+
+    Args:
+        features: the declarations, whose directions constrain the trees.
+        values: stays x features, NaN where missing, in canonical order (``StudyData.ordered``).
+        outcome: readmission of each stay.
+        folds: patient-disjoint folds from 0 on.
+        seed: of row and column sampling.
+        settings: of the trees.
+    """
+    task = _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
+    count = int(folds.max()) + 1
+    everything = np.ones(len(features), dtype=np.bool_)
+    used, used_by_fold = everything, [everything] * count
+    run = _boost_folds(task, used_by_fold)
+    if outcome.sum() < OUTCOMES_A_FEATURE * len(features):
+        gains = _loss_without(task, run, used_by_fold)
+        used = _worthwhile(gains)
+        used_by_fold = [_worthwhile(gains[folds != fold]) for fold in range(count)]
+        run = _boost_folds(task, used_by_fold)
+    booster, matrix = task.booster(np.ones(len(outcome), dtype=np.bool_), used)
+    for step in range(run.rounds):
+        booster.update(matrix, step)
+    return Fit(booster, run.rounds, used, run.margins, run.loss)
+
+
+def _parameters(
+    features: tuple[Feature, ...], outcome: BoolArray, seed: int, settings: FitSettings | None
+) -> dict[str, object]:
+    chosen = settings or FitSettings()
+    constraints = ",".join(str(_SIGN[feature.direction]) for feature in features)
+    return {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "max_depth": chosen.max_depth,
+        "eta": chosen.eta,
+        "subsample": chosen.subsample,
+        "colsample_bynode": chosen.colsample_bynode,
+        "reg_lambda": chosen.reg_lambda,
+        # In units of p(1-p): ten are some 70 stays at a prevalence of 18 %. Small cohorts could
+        # not split at all with ten.
+        "min_child_weight": float(np.clip(outcome.sum() / 50, 1, 10)),
+        "monotone_constraints": f"({constraints})",
+        "nthread": chosen.threads,
+        "seed": seed,
+        "verbosity": 1,
+    }
+
+
+def _log_loss(margin: FloatArray, outcome: BoolArray) -> FloatArray:
+    return np.asarray(np.logaddexp(0, margin) - outcome * margin, dtype=np.float64)
+
+
+def _boost_folds(task: _Task, used_by_fold: list[BoolArray]) -> _Rounds:
+    """Boost the fold models in step, until their joint out-of-fold loss no longer falls."""
+    runs = []
+    for fold, used in enumerate(used_by_fold):
+        held_out = task.matrix(task.folds == fold, used)
+        booster, matrix = task.booster(task.folds != fold, used, held_out)
+        runs.append((booster, matrix, held_out))
+    margins = np.empty(len(task.outcome))
+    best = _Rounds([booster for booster, _, _ in runs], 0, np.inf, margins)
+    for rounds in range(ROUND_STEP, MOST_ROUNDS + 1, ROUND_STEP):
+        for fold, (booster, matrix, held_out) in enumerate(runs):
+            for step in range(rounds - ROUND_STEP, rounds):
+                booster.update(matrix, step)
+            margins[task.folds == fold] = booster.predict(held_out, output_margin=True)
+        loss = float(_log_loss(margins, task.outcome).mean())
+        if rounds >= FEWEST_ROUNDS and loss < best.loss:
+            best = replace(best, rounds=rounds, loss=loss, margins=margins.copy())
+        if rounds - best.rounds >= PATIENCE and best.rounds:
+            break
+    return best
+
+
+def _loss_without(task: _Task, run: _Rounds, used_by_fold: list[BoolArray]) -> FloatArray:
+    """How much each stay's out-of-fold loss rises when a feature's contribution is taken away."""
+    gains = np.zeros(task.values.shape)
+    for fold, booster in enumerate(run.boosters):
+        rows = task.folds == fold
+        contributions = booster.predict(
+            task.matrix(rows, used_by_fold[fold]),
+            pred_contribs=True,
+            iteration_range=(0, run.rounds),
+        )[:, :-1]
+        margin, outcome = run.margins[rows], task.outcome[rows]
+        without = _log_loss(margin[:, None] - contributions, outcome[:, None])
+        gains[rows] = without - _log_loss(margin, outcome)[:, None]
+    return gains
+
+
+def _worthwhile(gains: FloatArray) -> BoolArray:
+    """The features worth keeping; all of them when none is, for want of evidence."""
+    error = np.maximum(gains.std(axis=0) / np.sqrt(len(gains)), 1e-15)
+    kept = gains.mean(axis=0) / error > CHOICE_THRESHOLD
+    return np.asarray(kept if kept.any() else ~kept, dtype=np.bool_)

@@ -1,0 +1,196 @@
+"""Vocabulary features: what is frequent at this hospital, found in its data.
+
+The declared features are what clinicians know; a hospital's own frequent diagnosis groups, drugs,
+tests and procedures say more. They are declarations like any other, so the model carries them, the
+one engine computes them, and a clinician reads them. Only how many patients have a code is looked
+at, never an outcome.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.events import Kind
+from fhir_mappings.features.declaration import Feature, Phrases
+from fhir_mappings.store import Store
+
+_DIAGNOSES: tuple[Kind, ...] = ("diagnosis", "problem")
+_DRUGS: tuple[Kind, ...] = ("medication-order", "discharge-prescription")
+_GIVEN: tuple[Kind, ...] = ("medication-administration",)
+
+
+class VocabularyRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How frequent is frequent, and how many features at most of each sort."""
+
+    least_share: float = 0.03
+    """Of patients that have the code."""
+    diagnoses: int = 40
+    medications: int = 30
+    measurements: int = 20
+    procedures: int = 15
+
+
+def discover(
+    store: Store,
+    concepts: ConceptTables,
+    declared: Iterable[Feature],
+    rules: VocabularyRules,
+) -> tuple[Feature, ...]:
+    """Declare features for what is frequent in a store and not declared already.
+
+    Args:
+        store: the events.
+        concepts: the site's concept tables; codes that a declared feature already covers are left.
+        declared: the clinical features.
+        rules: how frequent, and how many.
+
+    """
+    patients = store.patients()
+    least = max(5, round(rules.least_share * patients))
+    covered = _covered(declared)
+    frequent = _patients_with(store)
+    groups = _by_group(frequent["diagnosis"], concepts)
+    chosen: list[Feature] = []
+    for group in _most(groups, least, rules.diagnoses):
+        if group not in covered:
+            chosen.append(_diagnosis(group, concepts))
+    for kind, limit in (
+        ("medication", rules.medications),
+        ("measurement", rules.measurements),
+        ("procedure", rules.procedures),
+    ):
+        counts = {
+            code: n
+            for code, n in frequent[kind].items()
+            if not covered.intersection(concepts.of(code)) and not code.startswith("Medication/")
+        }
+        chosen += [_BY_KIND[kind](code, store) for code in _most(counts, least, limit)]
+    return tuple(chosen)
+
+
+def _covered(declared: Iterable[Feature]) -> set[str]:
+    covered: set[str] = set()
+    for feature in declared:
+        covered.update(feature.of.split(" + "))
+        covered.update(feature.weights)
+    return covered
+
+
+def _patients_with(store: Store) -> dict[str, dict[str, int]]:
+    """How many patients have each code, by the sort of record it stands in."""
+    sort_of = {
+        **dict.fromkeys(_DIAGNOSES, "diagnosis"),
+        **dict.fromkeys((*_DRUGS, *_GIVEN), "medication"),
+        "observation": "measurement",
+        "procedure": "procedure",
+    }
+    counts: dict[str, dict[str, int]] = {sort: defaultdict(int) for sort in sort_of.values()}
+    for table in store.tables(["subject_id", "kind", "code"]):
+        plain = pa.table(
+            {
+                "subject_id": table.column("subject_id"),
+                "kind": pc.cast(table.column("kind"), pa.string()),
+                "code": pc.cast(table.column("code"), pa.string()),
+            }
+        )
+        seen = plain.group_by(["kind", "code"]).aggregate([("subject_id", "count_distinct")])
+        for row in seen.to_pylist():
+            if (sort := sort_of.get(row["kind"])) is not None:
+                counts[sort][row["code"]] += row["subject_id_count_distinct"]
+    return counts
+
+
+def _by_group(codes: Mapping[str, int], concepts: ConceptTables) -> dict[str, int]:
+    """Diagnosis groups (CCSR, CCS) with the patients of their codes.
+
+    A patient with two codes of a group is counted twice; as a measure of what is frequent that is
+    good enough, and it spares a join.
+    """
+    groups: dict[str, int] = defaultdict(int)
+    for code, patients in codes.items():
+        for concept in concepts.of(code):
+            if concept.startswith(("ccsr.", "ccs.")):
+                groups[concept] += patients
+    return groups
+
+
+def _most(counts: Mapping[str, int], least: int, limit: int) -> list[str]:
+    """The most frequent, ties in the order of their names."""
+    frequent = sorted((-n, code) for code, n in counts.items() if n >= least)
+    return [code for _, code in frequent[:limit]]
+
+
+def _slug(code: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in code.lower()).strip("_")
+
+
+def _diagnosis(group: str, concepts: ConceptTables) -> Feature:
+    name = concepts.display(group)
+    return Feature(
+        name=f"vocabulary_{_slug(group)}",
+        family="vocabulary",
+        description=f"Diagnosis group {group} ({name}) on record in the past year or this stay.",
+        measure="present",
+        of=group,
+        window="year_and_stay",
+        records=_DIAGNOSES,
+        rationale="Frequent at this site; AHRQ Clinical Classifications group diagnoses that "
+        "share cause and treatment.",
+        reference="AHRQ HCUP CCSR for ICD-10-CM; CCS for ICD-9-CM",
+        phrases=Phrases(many=name, one=name, zero=f"no {name} on record"),
+    )
+
+
+def _medication(code: str, store: Store) -> Feature:
+    name = store.description(code)
+    return Feature(
+        name=f"vocabulary_{_slug(code)}",
+        family="vocabulary",
+        description=f"{name} ordered, prescribed or given in this stay.",
+        measure="present",
+        of=f"code:{code}",
+        window="stay",
+        records=(*_DRUGS, *_GIVEN),
+        rationale="Frequent at this site; what is prescribed tells what is treated.",
+        reference="site vocabulary",
+        phrases=Phrases(many=name, one=name, zero=f"no {name}"),
+    )
+
+
+def _measurement(code: str, store: Store) -> Feature:
+    name = store.description(code)
+    return Feature(
+        name=f"vocabulary_{_slug(code)}_latest",
+        family="vocabulary",
+        description=f"Last value of {name} in this stay, in the unit of the record.",
+        measure="latest",
+        of=f"code:{code}",
+        window="stay",
+        records=("observation",),
+        rationale="Frequent at this site; a measurement that no concept covers.",
+        reference="site vocabulary",
+        phrases=Phrases(many=f"{name} {{value}} on {{date}}", missing=f"no {name} in this stay"),
+    )
+
+
+def _procedure(code: str, store: Store) -> Feature:
+    name = store.description(code)
+    return Feature(
+        name=f"vocabulary_{_slug(code)}",
+        family="vocabulary",
+        description=f"{name} in the past year or this stay.",
+        measure="count",
+        of=f"code:{code}",
+        window="year_and_stay",
+        records=("procedure",),
+        rationale="Frequent at this site; a procedure that no concept covers.",
+        reference="site vocabulary",
+        phrases=Phrases(many=f"{name} ({{value}} times)", one=name, zero=f"no {name}"),
+    )
+
+
+_BY_KIND = {"medication": _medication, "measurement": _measurement, "procedure": _procedure}
