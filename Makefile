@@ -7,7 +7,7 @@ PATIENTS ?= 5000
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench lock clean
+.PHONY: help demo docs test test-all lint format bench lock clean
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: $(VENV)/development ## Put the code into shape
 
 bench: $(VENV)/development ## Speed and quality against peers, as ratios in one run
 	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/runtime ## Make the generated parts of docs/
+	$(BIN)/python -m fhir_mappings.features.reference > docs/reference/features.md
 
 lock: ## Pin direct and indirect dependencies with hashes (needs uv on the path)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build pyproject.toml -o requirements.lock

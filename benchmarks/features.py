@@ -97,7 +97,11 @@ def run(folder: Path) -> list[Result]:
     large = _peak_mb(folder / "large", 3000)
     return [
         at_most(
-            "timeline and 60 features over 1,000 events", milliseconds, 2, "ms a patient", "one core"
+            "timeline and 60 features over 1,000 events",
+            milliseconds,
+            2,
+            "ms a patient",
+            "one core",
         ),
         figure(
             "the same / bare decoding of the events", seconds["rows"] / seconds["decoding"], "x"

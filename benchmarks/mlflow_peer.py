@@ -14,7 +14,7 @@ class Contributions(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow 
         """Load the trees once."""
         self.booster = xgboost.Booster(model_file=context.artifacts["trees"])
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002  MLflow's signature
         """The margin's contributions of every row."""
         rows = xgboost.DMatrix(model_input.to_numpy(dtype=np.float32), nthread=1)
         return self.booster.predict(rows, pred_contribs=True)

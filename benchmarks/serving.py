@@ -109,7 +109,6 @@ def record(folder: Path) -> bytes:
             except (ValueError, KeyError, TypeError):
                 continue
             by_patient.setdefault(owner, []).append(resource)
-    profile = load_profile("default")
     for owner in sorted(by_patient, key=lambda each: -len(by_patient[each])):
         resources = by_patient[owner]
         body = _bundle(resources)

@@ -83,7 +83,7 @@ def _what_next(folder: Path, bundle: Path, port: int) -> list[str]:
         "",
         f"[bold]Scores of every stay[/]  {folder / 'scores.csv'}",
         f"[bold]Runs and models[/]       mlflow ui --backend-store-uri sqlite:///{folder}/mlruns/mlflow.db",
-        f"[bold]Service[/]               {base}/docs",
+        f"[bold]Service[/]               {base}/v1/model, {base}/openapi.json",
         "[bold]Try it[/]                "
         f"curl -s -H 'Content-Type: application/fhir+json' --data-binary @{bundle} {base}/v1/score",
     ]

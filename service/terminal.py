@@ -28,7 +28,7 @@ Report = Callable[[str, int, int], None]
 errors = Console(stderr=True, highlight=False)
 """Progress and errors."""
 
-results = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+results = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 """Results for people."""
 
 
@@ -67,6 +67,7 @@ class Phases:
         self._present: str | None = None
 
     def __call__(self, phase: str) -> None:
+        """The next phase begins."""
         self.done()
         self._present = f"{self._work}: {phase}"
         self._report(self._present, 0, 1)
@@ -102,4 +103,7 @@ class _LineReport:
         if done < whole and now - self._said.get(what, -STEP_SECONDS) < STEP_SECONDS:
             return
         self._said[what] = now
-        errors.print(f"{what}: {done:,} of {whole:,}", markup=False, soft_wrap=True)
+        if whole > 1:
+            errors.print(f"{what}: {done:,} of {whole:,}", markup=False, soft_wrap=True)
+        elif done < whole:
+            errors.print(what, markup=False, soft_wrap=True)

@@ -22,10 +22,13 @@ ROUND_STEP = 10
 """The out-of-fold loss is looked at every so many rounds."""
 PATIENCE = 60
 """Rounds without a better out-of-fold loss after which boosting stops."""
-CHOICE_THRESHOLD = 1.0
+CHOICE_THRESHOLD = 1.5
 """Standard errors by which a feature's contributions must lower the out-of-fold loss."""
 OUTCOMES_A_FEATURE = 100
 """With more outcomes than this for each feature there is nothing to gain by choosing."""
+
+SMALL_MATRIX = 5_000_000
+"""Values up to which a matrix is fitted with one thread."""
 
 _SIGN = {"raises": 1, "lowers": -1, "either": 0}
 
@@ -35,12 +38,13 @@ class FitSettings:
     """The settings of the trees, as MLflow records them."""
 
     max_depth: int = 3
-    eta: float = 0.03
+    eta: float = 0.05
     subsample: float = 0.6
     colsample_bynode: float = 0.5
     reg_lambda: float = 10.0
-    threads: int = 2
-    """Fixed, not the machine's count: sums of floats depend on how rows are shared out."""
+    threads: int = 4
+    """For large matrices; small ones take one, since starting threads costs more than they save.
+    Fixed, not the machine's count: sums of floats depend on how rows are shared out."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,9 @@ def fit_trees(
         seed: of row and column sampling.
         settings: of the trees.
     """
+    settings = settings or FitSettings()
+    if values.size <= SMALL_MATRIX:
+        settings = replace(settings, threads=1)
     task = _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
     count = int(folds.max()) + 1
     everything = np.ones(len(features), dtype=np.bool_)
@@ -130,23 +137,22 @@ def fit_trees(
 
 
 def _parameters(
-    features: tuple[Feature, ...], outcome: BoolArray, seed: int, settings: FitSettings | None
+    features: tuple[Feature, ...], outcome: BoolArray, seed: int, settings: FitSettings
 ) -> dict[str, object]:
-    chosen = settings or FitSettings()
     constraints = ",".join(str(_SIGN[feature.direction]) for feature in features)
     return {
         "objective": "binary:logistic",
         "tree_method": "hist",
-        "max_depth": chosen.max_depth,
-        "eta": chosen.eta,
-        "subsample": chosen.subsample,
-        "colsample_bynode": chosen.colsample_bynode,
-        "reg_lambda": chosen.reg_lambda,
+        "max_depth": settings.max_depth,
+        "eta": settings.eta,
+        "subsample": settings.subsample,
+        "colsample_bynode": settings.colsample_bynode,
+        "reg_lambda": settings.reg_lambda,
         # In units of p(1-p): ten are some 70 stays at a prevalence of 18 %. Small cohorts could
         # not split at all with ten.
         "min_child_weight": float(np.clip(outcome.sum() / 50, 1, 10)),
         "monotone_constraints": f"({constraints})",
-        "nthread": chosen.threads,
+        "nthread": settings.threads,
         "seed": seed,
         "verbosity": 1,
     }

@@ -22,6 +22,7 @@ def charlson_codes() -> Iterator[tuple[str, str]]:
 
     Raises:
         DeclarationError: the package or its table is missing, or its categories have changed.
+
     """
     codes = _categories()
     for _, row in read_table(CONDITIONS).rows:

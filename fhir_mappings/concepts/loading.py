@@ -16,6 +16,7 @@ def load_concepts() -> ConceptTables:
     Raises:
         DeclarationError: a table is malformed, or the package that gives Charlson's codes is
             missing.
+
     """
     names = {row["concept"]: row["display"] for _, row in read_table("names.csv").rows}
     return ConceptTables(_codes(), load_units(), names)

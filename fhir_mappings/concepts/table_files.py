@@ -34,6 +34,7 @@ def read_table(name: str) -> TableFile:
 
     Raises:
         DeclarationError: a row has more or fewer cells than the table has columns.
+
     """
     lines = (FOLDER / name).read_text(encoding="utf-8").splitlines()
     comments = [line for line in lines if line.startswith("#")]

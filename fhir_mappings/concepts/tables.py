@@ -29,6 +29,7 @@ class ConceptTables:
 
     Raises:
         DeclarationError: a code is not ``SYSTEM|code``.
+
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class ConceptTables:
         Raises:
             DeclarationError: a concept is unknown (a site gives codes, it invents no concepts), or
                 a code is not ``SYSTEM|code``.
+
         """
         for concept in extra:
             known = self.names() if concept.startswith(_GROUPED) else self._own_names

@@ -73,6 +73,7 @@ def load_units() -> Units:
     Raises:
         DeclarationError: a concept's first unit is not its canonical one (factor 1, offset 0), or
             a number is none.
+
     """
     canonical: dict[str, str] = {}
     conversions: dict[tuple[str, str], Conversion] = {}

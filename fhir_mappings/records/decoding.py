@@ -53,7 +53,7 @@ def why_not_json(raw: bytes | msgspec.Raw) -> Rejected | None:
     if isinstance(raw, msgspec.Raw):
         raw = bytes(raw)
     try:
-        jiter.from_json(raw, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+        jiter.from_json(raw, allow_inf_nan=False, cache_mode="all", catch_duplicate_keys=True)
     except ValueError as error:
         return Rejected("", _json_fault(str(error)))
     # The only character that JSON can escape and that neither a FHIR string nor a database holds.

@@ -90,12 +90,10 @@ def _lines_or_document(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _open(file: Path) -> BinaryIO:
-    stream = file.open("rb")
-    compressed = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    if not compressed:
-        return stream
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb"))
+    with file.open("rb") as stream:
+        compressed = stream.read(2) == b"\x1f\x8b"
+    # Opened by its path, so that closing it closes the file below it too.
+    return cast(BinaryIO, gzip.open(file)) if compressed else file.open("rb")
 
 
 def _breaks_off(raw: bytes) -> bool:

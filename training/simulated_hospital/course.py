@@ -196,7 +196,7 @@ def _assess(life: Life, stay: Stay, hospital: Hospital, clock: Clock, chance: Ch
         "last_sodium": latest.get("sodium"),
         "discharge_to_facility": float(stay.disposition in FACILITIES),
         "discharge_prescriptions": float(len(stay.take_home)),
-        "age": person.age(stay.end, clock),
+        "age": person.age(stay.arrival, clock),
     }
     stay.contributions = contributions(hospital.drivers, stay.values)
     stay.log_odds = hospital.risk.intercept + sum(stay.contributions)

@@ -106,7 +106,7 @@ def _write_drivers(path: Path, index: Sequence[Stay], hospital: Hospital) -> Non
         {
             **msgspec.to_builtins(hospital.drivers[k]),
             "sd_of_contribution": round(float(spread[k]), 6),
-            "raises": hospital.drivers[k].shape != "below",
+            "raises": (hospital.drivers[k].shape != "below") == (hospital.drivers[k].beta > 0.0),
         }
         for k in order
     ]

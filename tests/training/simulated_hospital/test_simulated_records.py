@@ -2,11 +2,11 @@
 
 import importlib
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import Any
 
 import pytest
-
-from tests.training.simulated_hospital.conftest import Hospital, when
+from simulated_export import Hospital, when
 
 TYPES = (
     "Patient",
@@ -88,7 +88,7 @@ def test_stays_of_one_person_never_overlap_and_none_begins_after_death(hospital:
             periods[person].append((when(period["start"]), when(period["end"])))
     for person, spans in periods.items():
         spans.sort()
-        for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        for (_, end), (start, _) in pairwise(spans):
             assert start >= end
         for start, end in spans:
             assert start < end

@@ -3,12 +3,12 @@
 import math
 from collections import defaultdict
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-
-from tests.training.simulated_hospital.conftest import Hospital, when
+from simulated_export import Hospital, when
 
 HORIZON = timedelta(days=30)
 MERGED_WITHIN = timedelta(hours=12)
@@ -108,7 +108,7 @@ def test_no_return_hangs_on_how_parts_are_merged_or_days_are_counted(matched: li
     gaps = [
         (after["start"] - before["end"]) / timedelta(days=1)
         for _, _, stays in matched
-        for before, after in zip(stays, stays[1:], strict=False)
+        for before, after in pairwise(stays)
     ]
     assert not [gap for gap in gaps if gap < 1.0 or 30.0 < gap < 31.0]
 
@@ -205,7 +205,7 @@ def test_the_last_result_in_the_truth_is_the_last_one_out_before_discharge(
 
 
 def test_prescriptions_and_ages_in_the_truth_are_those_of_the_records(
-    hospital: Hospital, matched: list[Any]
+    hospital: Hospital, reading: Reading, matched: list[Any]
 ) -> None:
     births = {p["id"]: p["birthDate"] for p in hospital.of_type("Patient")}
     prescriptions: dict[str, int] = defaultdict(int)
@@ -214,9 +214,10 @@ def test_prescriptions_and_ages_in_the_truth_are_those_of_the_records(
             prescriptions[order["encounter"]["reference"].split("/")[1]] += 1
     for row, stay, _ in matched:
         assert int(row["discharge_prescriptions"]) == prescriptions[row["encounter_id"]]
-        age = (stay["end"].date() - datetime.fromisoformat(births[row["patient_id"]]).date()).days
-        assert float(row["age"]) == pytest.approx(age / 365.25, abs=0.01)
-        assert age >= 18 * 365
+        born = datetime.fromisoformat(births[row["patient_id"]]).date()
+        age = (reading.arrival(row["patient_id"], stay).date() - born).days
+        assert float(row["age"]) == pytest.approx(age / 365.25, rel=1e-5)
+        assert age >= 18 * 365.25
 
 
 def test_the_observable_risk_follows_from_the_drivers_as_stated(

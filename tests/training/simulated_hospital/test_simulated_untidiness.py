@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from tests.training.simulated_hospital.conftest import Hospital
+from simulated_export import Hospital
 
 
 def _laboratory(hospital: Hospital) -> list[dict]:

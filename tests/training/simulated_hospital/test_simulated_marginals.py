@@ -1,5 +1,6 @@
 """The simulated hospital resembles published figures, within wide bounds (see hospital.toml)."""
 
+import csv
 import math
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from training.simulated_hospital.risk import auroc, contribution, observable_ris
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory: pytest.TempPathFactory) -> SimulationSummary:
-    return simulate(tmp_path_factory.mktemp("marginals"), 1_500, seed=3)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("marginals")
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> SimulationSummary:
+    return simulate(folder, 1_500, seed=3)
 
 
 def test_about_one_in_seven_index_stays_is_followed_by_an_unplanned_return(
@@ -29,11 +35,27 @@ def test_the_returns_are_as_many_as_the_observable_risk_says(summary: Simulation
     assert abs(summary.readmission_rate - expected) < 4 * standard_error
 
 
-def test_the_best_possible_model_is_no_better_than_the_best_published(
-    summary: SimulationSummary,
+def test_the_best_possible_model_is_as_good_as_good_published_ones(
+    summary: SimulationSummary, folder: Path
 ) -> None:
-    assert 0.71 < summary.best_possible_auroc < 0.79
+    with (folder / "truth" / "truth.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["index_eligible"] == "1"]
+    expected = _expected_auroc(np.sort([float(row["observable_risk"]) for row in rows]))
+    assert 0.72 < expected < 0.79
+    # Over independent seeds the realised AUROC of this many patients spreads by 0.018 (people who
+    # come often weigh much), so a bound of four times that is the narrowest that chance respects.
+    assert abs(summary.best_possible_auroc - expected) < 0.072
     assert summary.true_risk_auroc > summary.best_possible_auroc
+
+
+def _expected_auroc(risk: np.ndarray) -> float:
+    """The AUROC to expect of calibrated risks, sorted: sum of p_i (1 - p_j) over i ranked above j.
+
+    Equal risks do not occur often enough to matter.
+    """
+    without = np.concatenate([[0.0], np.cumsum(1.0 - risk)[:-1]])
+    within = (risk * (1.0 - risk)).sum()
+    return float((risk * without).sum() / (risk.sum() * (1.0 - risk).sum() - within))
 
 
 def test_stays_last_about_four_days_with_a_long_tail(summary: SimulationSummary) -> None:
