@@ -35,6 +35,12 @@ def _cell(value: object) -> str:
     return escape(str(value))
 
 
+def _short(code: str) -> str:
+    """A code with the end of its system's address; the whole is in the JSON."""
+    system, _, bare = code.rpartition("|")
+    return code if "://" not in system else f"{system.rstrip('/').rpartition('/')[2]}|{bare}"
+
+
 def share(part: int, whole: int) -> str:
     """A share as a percentage, and a dash where there is nothing to share."""
     return f"{100 * part / whole:.1f} %" if whole else "-"
@@ -91,7 +97,7 @@ def coverage_tables(report: "CoverageReport", most: int = _SHOWN) -> RenderableT
             "Most frequent codes that no concept knows",
             ("code", "name", "kind of record", "events", "patients"),
             [
-                (c.code, c.display, c.kind, c.events, c.patients)
+                (_short(c.code), c.display, c.kind, c.events, c.patients)
                 for c in sorted(report.unknown_codes, key=lambda c: -c.events)[: 2 * most]
             ],
         ),
@@ -102,7 +108,7 @@ def coverage_tables(report: "CoverageReport", most: int = _SHOWN) -> RenderableT
                 "Units refused: these values are taken as missing",
                 ("concept", "code", "unit", "values"),
                 [
-                    (r.concept, r.code, r.unit or "(none)", r.events)
+                    (r.concept, _short(r.code), r.unit or "(none)", r.events)
                     for r in report.refused_units[:most]
                 ],
             )

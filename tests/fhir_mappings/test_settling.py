@@ -6,19 +6,18 @@ import pytest
 from records import bundle, condition, encounter, lab, moment, procedure
 
 from fhir_mappings.profiles import CodingRules, load_profile
-from fhir_mappings.reading import read_bundle
+from fhir_mappings.reading import map_record, read_bundle
+from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.settling import settle, settle_table
+from fhir_mappings.sources.reading import Reading
 from fhir_mappings.store.schema import events_of, table_of
 
 DEFAULT = load_profile("default")
 BILLED = msgspec.structs.replace(DEFAULT, coding=CodingRules("after-discharge", 4))
 
 
-def unsettled(*resources, who="ada"):
+def unsettled(*resources):
     """Events as the records say it, before any settling."""
-    from fhir_mappings.reading import map_record
-    from fhir_mappings.records.bundles import unbundle
-    from fhir_mappings.sources.reading import Reading
 
     reading = Reading(DEFAULT)
     found = unbundle(bundle(*resources)).records
