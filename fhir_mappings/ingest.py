@@ -3,23 +3,17 @@
 import csv
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from fhir_mappings.formulary import REFERENCE
+from fhir_mappings.chunks import MappedChunk, Reject, TypeCounts, chunks, map_chunk
 from fhir_mappings.profiles import SiteProfile
-from fhir_mappings.reading import map_record
-from fhir_mappings.records.bundles import is_bundle, unbundle
-from fhir_mappings.records.decoding import PassedOver, Rejected, decode
 from fhir_mappings.records.files import Piece, export_files, pieces
-from fhir_mappings.records.resources import Medication
 from fhir_mappings.settling import settle_table
-from fhir_mappings.sources.medication import medication_codes
-from fhir_mappings.sources.reading import Reading
 from fhir_mappings.store import StoreWriter
 
 REJECTS = "rejects.csv"
@@ -32,18 +26,6 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Progress = Callable[[str, int, int], None]
 """Told of each file: its name, bytes done and bytes in all."""
-
-
-class TypeCounts(msgspec.Struct):
-    """What became of the resources of one type."""
-
-    resources: int = 0
-    mapped: int = 0
-    """Left at least one event (a Medication: at least one code)."""
-    without_events: int = 0
-    """Did not happen, was entered in error, or says nothing that has a code."""
-    passed_over: int = 0
-    """Of a type that no feature reads."""
 
 
 class IngestSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,123 +75,71 @@ def ingest(
     """
     began = time.perf_counter()
     files = [file for source in sources for file in export_files(source)]
-    whole = sum(file.stat().st_size for file in files)
     with StoreWriter(store, shards) as writer, _Rejects(store / REJECTS) as rejects:
-        run = _Run(profile, writer, rejects)
-        done = 0
-        for file in files:
-            for piece in pieces(file):
-                run.take(piece)
-            done += file.stat().st_size
-            if progress is not None:
-                progress(file.name, done, whole)
+        tally = _Tally()
+        for chunk in chunks(_pieces(files, progress)):
+            mapped = map_chunk(chunk, profile)
+            writer.add_table(mapped.rows, mapped.turns)
+            for drug in mapped.medications:
+                writer.medication(*drug)
+            writer.describe(mapped.displays)
+            for reject in mapped.rejects:
+                rejects.add(reject)
+            tally.add(mapped)
         details = {
             "profile": profile.name,
-            "by_type": msgspec.to_builtins(run.by_type),
-            "questionable": run.questionable(),
+            "by_type": msgspec.to_builtins(tally.by_type),
+            "questionable": tally.listed(),
             "rejected": rejects.count,
         }
-        writer.describe(run.displays())
         written = writer.finish(
             lambda table: settle_table(table, profile),
             details,
             rules=f"{RULES}:{profile.name}:{profile.coding}",
         )
     return IngestSummary(
-        resources=sum(counts.resources for counts in run.by_type.values()),
+        resources=sum(counts.resources for counts in tally.by_type.values()),
         events=written.events,
         patients=written.patients,
         rejected=rejects.count,
         seconds=time.perf_counter() - began,
-        by_type=dict(sorted(run.by_type.items())),
+        by_type=dict(sorted(tally.by_type.items())),
         files=len(files),
         replaced=written.resources_replaced,
         withdrawn=written.tombstones,
-        questionable=run.questionable(),
+        questionable=tally.listed(),
         rejects_file=str(rejects.path) if rejects.count else None,
     )
 
 
-class _Run:
-    """One ingest under way."""
+class _Tally:
+    """Counts over all chunks."""
 
-    def __init__(self, profile: SiteProfile, writer: StoreWriter, rejects: "_Rejects") -> None:
+    def __init__(self) -> None:
         self.by_type: dict[str, TypeCounts] = {}
-        self._profile = profile
-        self._writer = writer
-        self._rejects = rejects
-        self._lines = Reading(profile)
-        self._displays: dict[str, str] = {}
         self._questionable: Counter[tuple[str, str]] = Counter()
 
-    def take(self, piece: Piece) -> None:
-        """A line or document: a resource, a Bundle of them, or a reject."""
-        if piece.fault is not None:
-            self._rejects.add(piece, piece.fault)
-            return
-        if not is_bundle(piece.raw):
-            self._record(decode(piece.raw), piece, self._lines)
-            return
-        unbundled = unbundle(piece.raw)
-        if isinstance(unbundled, Rejected):
-            self._rejects.add(piece, unbundled)
-            return
-        reading = Reading(self._profile, unbundled.ids)
-        for record in unbundled.records:
-            self._record(record, piece, reading)
-        self._questionable += reading.questionable
-        self._displays |= reading.coder.displays
+    def add(self, mapped: MappedChunk) -> None:
+        for name, counts in mapped.by_type.items():
+            self.by_type.setdefault(name, TypeCounts()).add(counts)
+        self._questionable.update(mapped.questionable)
 
-    def questionable(self) -> dict[str, int]:
+    def listed(self) -> dict[str, int]:
         """Counts by element and reason, the most frequent first."""
-        counts = self._questionable + self._lines.questionable
-        return {f"{element}: {reason}": n for (element, reason), n in counts.most_common()}
+        return {
+            f"{element}: {reason}": n for (element, reason), n in self._questionable.most_common()
+        }
 
-    def displays(self) -> dict[str, str]:
-        """What the records name their codes."""
-        return self._displays | self._lines.coder.displays
 
-    def _record(
-        self, record: msgspec.Struct | PassedOver | Rejected, piece: Piece, reading: Reading
-    ) -> None:
-        if isinstance(record, Rejected):
-            self._rejects.add(piece, record)
-        elif isinstance(record, PassedOver):
-            counts = self._counts(record.resource_type)
-            counts.resources += 1
-            counts.passed_over += 1
-        elif isinstance(record, Medication):
-            codes = medication_codes(record, reading)
-            self._writer.medication(REFERENCE + record.id, codes, reading.updated(record.meta))
-            self._count("Medication", bool(codes))
-        elif not record.id:  # type: ignore[attr-defined]  # every resource has one
-            fault = Rejected(f"{type(record).__name__}.id", "missing")
-            self._rejects.add(piece, fault)
-        else:
-            self._map(record, piece, reading)
-
-    def _map(self, record: msgspec.Struct, piece: Piece, reading: Reading) -> None:
-        mapped = map_record(record, reading)
-        name = type(record).__name__
-        if mapped is None:
-            self._rejects.add(piece, Rejected(f"{name}.subject", "missing or not a reference"))
-            return
-        self._writer.add(mapped.subject, mapped.source, mapped.updated, mapped.events)
-        self._count(name, bool(mapped.events))
-
-    def _counts(self, name: str) -> TypeCounts:
-        counts = self.by_type.get(name)
-        if counts is None:
-            counts = self.by_type[name] = TypeCounts()
-        return counts
-
-    def _count(self, name: str, mapped: bool) -> None:
-        counts = self._counts(name)
-        counts.resources += 1
-        if mapped:
-            counts.mapped += 1
-        else:
-            counts.without_events += 1
+def _pieces(files: Sequence[Path], progress: Progress | None) -> Iterator[Piece]:
+    """The pieces of every file; progress is told as each file is through."""
+    sizes = [file.stat().st_size for file in files]
+    done, whole = 0, sum(sizes)
+    for file, size in zip(files, sizes, strict=True):
+        yield from pieces(file)
+        done += size
+        if progress is not None:
+            progress(file.name, done, whole)
 
 
 class _Rejects:
@@ -234,11 +164,11 @@ class _Rejects:
     ) -> None:
         self._file.close()
 
-    def add(self, piece: Piece, rejected: Rejected) -> None:
+    def add(self, reject: Reject) -> None:
         """One line of the list; ``csv`` quotes what a file name may hold.
 
         A name that a spreadsheet would take for a formula gets an apostrophe before it.
         """
         self.count += 1
-        file = "'" + piece.file if piece.file.startswith(_FORMULA) else piece.file
-        self._writer.writerow((file, piece.line, rejected.element, rejected.reason))
+        file = "'" + reject.file if reject.file.startswith(_FORMULA) else reject.file
+        self._writer.writerow((file, reject.line, reject.element, reject.reason))

@@ -4,7 +4,6 @@
 batch way in. Both use ``map_record``, so what one sees the other sees.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,7 +15,6 @@ from fhir_mappings.events import Event
 from fhir_mappings.formulary import REFERENCE, drug_codes
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.records.bundles import unbundle
-from fhir_mappings.records.datatypes import Reference
 from fhir_mappings.records.decoding import PassedOver, Rejected
 from fhir_mappings.records.resources import (
     Condition,
@@ -56,9 +54,6 @@ MAPPINGS: dict[type[msgspec.Struct], Callable[[Any, Reading], list[Event]]] = {
 """Which function turns which resource into events. Medication is a table, not an event."""
 
 
-_NOT_A_PATIENT = re.compile(r"(?:^|/)(?:Group|Device|Location)/")
-
-
 class Mapped(NamedTuple):
     """What one record became."""
 
@@ -87,21 +82,14 @@ def map_record(record: msgspec.Struct, reading: Reading) -> Mapped | None:
 
     """
     source = f"{type(record).__name__}/{record.id}"  # type: ignore[attr-defined]  # resources only
-    subject = (
-        record.id if isinstance(record, Patient) else _patient_id(record.subject, reading)  # type: ignore[attr-defined]  # all but Patient have one
-    )
+    if isinstance(record, Patient):
+        subject: str | None = record.id
+    else:
+        subject = reading.patient_of(record.subject)  # type: ignore[attr-defined]  # the others do
     if not subject:
         return None
     updated = reading.updated(record.meta)  # type: ignore[attr-defined]  # resources only
     return Mapped(subject, source, updated, MAPPINGS[type(record)](record, reading))
-
-
-def _patient_id(subject: Reference | None, reading: Reading) -> str | None:
-    """The patient whom a record is about; None where it is about a ward, a device or a group."""
-    text = subject.reference if subject is not None else None
-    if text and _NOT_A_PATIENT.search(text):
-        return None
-    return reading.id_of(subject)
 
 
 def read_bundle(body: bytes, profile: SiteProfile) -> PatientRecords:

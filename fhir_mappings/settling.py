@@ -101,10 +101,11 @@ def _times(
     if event.dated_by == "encounter-start":
         time = known = start
     elif event.dated_by == "encounter-end" and end is not None:
-        # Recorded by a date alone, the day of the discharge or before: known at the discharge. A
-        # later day stays as it is, or the record would be seen before it was made.
-        known = end if known is None or known < end + DAY else known
-        time = end
+        if known is None:
+            time = known = end
+        elif known - DAY < end <= known:
+            # Recorded, by a date alone, on the day of the discharge: taken as known by then.
+            known = end
     if coding.known == "after-discharge" and _coded_for_stay(event.kind, event.code):
         known = None if end is None else end + int(coding.days * DAY)
     return time, known

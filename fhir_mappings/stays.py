@@ -166,7 +166,7 @@ def _stay(chain: Sequence[Visit], emergencies: Sequence[Visit], rules: StayRules
     ends = [visit.end for visit in chain]
     known = [end for end in ends if end is not None]
     end = max(known) if len(known) == len(chain) else None
-    last = max(chain, key=lambda visit: (visit.end or 2**62, visit.start))
+    last = max(chain, key=lambda visit: (visit.end or 2**62, visit.start, visit.encounter))
     start = chain[0].start
     led_to = _emergency_before(start, emergencies, rules)
     return Stay(

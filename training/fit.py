@@ -22,8 +22,9 @@ ROUND_STEP = 10
 """The out-of-fold loss is looked at every so many rounds."""
 PATIENCE = 60
 """Rounds without a better out-of-fold loss after which boosting stops."""
-CHOICE_THRESHOLD = 1.5
-"""Standard errors by which a feature's contributions must lower the out-of-fold loss."""
+CHOICE_THRESHOLDS = (0.5, 1.5)
+"""Standard errors by which a feature's contributions must lower the out-of-fold loss. A strict
+threshold serves a hundred candidates, but costs a small cohort its drivers: the data decide."""
 OUTCOMES_A_FEATURE = 100
 """With more outcomes than this for each feature there is nothing to gain by choosing."""
 
@@ -104,10 +105,12 @@ def fit_trees(
     """Choose features and the number of trees by cross-validation, then fit on all stays given.
 
     Features are chosen by what they do for patients that the trees have not seen: a feature stays
-    when taking its contributions away would raise the out-of-fold log loss by more than
-    ``CHOICE_THRESHOLD`` standard errors. The fold models that calibration rests on use a choice in
-    which their own validation stays had no say. The classes are not reweighted: that would shift
-    every probability.
+    when taking its contributions away would raise the out-of-fold log loss by more than some
+    standard errors. How many of ``CHOICE_THRESHOLDS``, or whether to keep all features, is decided
+    by the out-of-fold loss that results; in doubt, fewer features. The fold models that calibration
+    rests on use a choice in which their own validation stays had no say.
+
+    The classes are not reweighted: that would shift every probability.
 
     Args:
         features: the declarations, whose directions constrain the trees.
@@ -123,17 +126,18 @@ def fit_trees(
     task = _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
     count = int(folds.max()) + 1
     everything = np.ones(len(features), dtype=np.bool_)
-    used, used_by_fold = everything, [everything] * count
-    run = _boost_folds(task, used_by_fold)
+    used, best = everything, _boost_folds(task, [everything] * count)
     if outcome.sum() < OUTCOMES_A_FEATURE * len(features):
-        gains = _loss_without(task, run, used_by_fold)
-        used = _worthwhile(gains)
-        used_by_fold = [_worthwhile(gains[folds != fold]) for fold in range(count)]
-        run = _boost_folds(task, used_by_fold)
+        gains = _loss_without(task, best)
+        for threshold in CHOICE_THRESHOLDS:
+            by_fold = [_worthwhile(gains[folds != fold], threshold) for fold in range(count)]
+            run = _boost_folds(task, by_fold)
+            if not _clearly_worse(run, best, outcome):
+                used, best = _worthwhile(gains, threshold), run
     booster, matrix = task.booster(np.ones(len(outcome), dtype=np.bool_), used)
-    for step in range(run.rounds):
+    for step in range(best.rounds):
         booster.update(matrix, step)
-    return Fit(booster, run.rounds, used, run.margins, run.loss)
+    return Fit(booster, best.rounds, used, best.margins, best.loss)
 
 
 def _parameters(
@@ -184,13 +188,14 @@ def _boost_folds(task: _Task, used_by_fold: list[BoolArray]) -> _Rounds:
     return best
 
 
-def _loss_without(task: _Task, run: _Rounds, used_by_fold: list[BoolArray]) -> FloatArray:
+def _loss_without(task: _Task, run: _Rounds) -> FloatArray:
     """How much each stay's out-of-fold loss rises when a feature's contribution is taken away."""
     gains = np.zeros(task.values.shape)
+    everything = np.ones(task.values.shape[1], dtype=np.bool_)
     for fold, booster in enumerate(run.boosters):
         rows = task.folds == fold
         contributions = booster.predict(
-            task.matrix(rows, used_by_fold[fold]),
+            task.matrix(rows, everything),
             pred_contribs=True,
             iteration_range=(0, run.rounds),
         )[:, :-1]
@@ -200,8 +205,14 @@ def _loss_without(task: _Task, run: _Rounds, used_by_fold: list[BoolArray]) -> F
     return gains
 
 
-def _worthwhile(gains: FloatArray) -> BoolArray:
+def _clearly_worse(fewer: _Rounds, more: _Rounds, outcome: BoolArray) -> bool:
+    """Whether fewer features lose by more than half a standard error; in doubt, fewer it is."""
+    excess = _log_loss(fewer.margins, outcome) - _log_loss(more.margins, outcome)
+    return bool(excess.mean() > 0.5 * excess.std() / np.sqrt(len(excess)))
+
+
+def _worthwhile(gains: FloatArray, threshold: float) -> BoolArray:
     """The features worth keeping; all of them when none is, for want of evidence."""
     error = np.maximum(gains.std(axis=0) / np.sqrt(len(gains)), 1e-15)
-    kept = gains.mean(axis=0) / error > CHOICE_THRESHOLD
+    kept = gains.mean(axis=0) / error > threshold
     return np.asarray(kept if kept.any() else ~kept, dtype=np.bool_)

@@ -210,8 +210,7 @@ class RiskModel:
         if np.isinf(rows).any():
             column = int(np.flatnonzero(np.isinf(rows).any(axis=0))[0])
             raise RiskModelError(f"feature {self.features[column].name} has an infinite value")
-        # One thread: starting more takes longer than scoring a row does.
-        return xgboost.DMatrix(rows, nthread=1 if len(rows) < 1_000 else None)
+        return xgboost.DMatrix(rows, nthread=1)
 
     def _log_odds(self, matrix: xgboost.DMatrix) -> npt.NDArray[np.float64]:
         margins = self._booster.predict(matrix, output_margin=True).astype(np.float64)
@@ -295,7 +294,8 @@ def load_risk_model(
     features = _parsed(contents, FEATURES, tuple[Feature, ...])
     calibration = _parsed(contents, CALIBRATION, Calibration)
     reference = _parsed(contents, REFERENCE, Reference)
-    booster = xgboost.Booster()
+    # One thread: waking others takes longer than scoring a row does, and the service has its own.
+    booster = xgboost.Booster({"nthread": 1})
     try:
         booster.load_model(bytearray(contents[MODEL]))
     except xgboost.core.XGBoostError:

@@ -40,6 +40,10 @@ _HL7 = ("http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/")
 _DOTLESS = frozenset({"ICD10CM", "ICD9CM", "ICD10PCS", "ICD9PROC"})
 
 
+REMEMBERED = 500_000
+"""How many spellings are remembered: free text counts as a code, and must not fill memory."""
+
+
 class Coder:
     """Spells codes, with a site's own systems taken into account, and remembers each spelling.
 
@@ -59,9 +63,12 @@ class Coder:
         key = (system, code)
         spelled = self._spelled.get(key)
         if spelled is None:
-            spelled = self._spelled[key] = self._spell(system, code)
-            if display and system is not None:
-                self.displays.setdefault(spelled, display)
+            spelled = self._spell(system, code)
+            if len(self._spelled) >= REMEMBERED:
+                self._spelled.clear()
+            self._spelled[key] = spelled
+        if display and system is not None and len(self.displays) < REMEMBERED:
+            self.displays.setdefault(spelled, display)
         return spelled
 
     def _spell(self, system: str | None, code: str) -> str:
@@ -78,8 +85,14 @@ class Coder:
         """Every coding of a CodeableConcept, in its order; its text only where it has no coding."""
         if concept is None:
             return []
-        spell = self.spell
-        codes = [spell(c.system, c.code, c.display) for c in concept.coding if c.code]
+        spelled, displays = self._spelled, self.displays
+        codes = []
+        for coding in concept.coding:
+            if coding.code:
+                code = spelled.get((coding.system, coding.code))
+                if code is None or (coding.display and code not in displays):
+                    code = self.spell(coding.system, coding.code, coding.display)
+                codes.append(code)
         if not codes and concept.text:
             return [f"text|{_plain(concept.text)}"]
         return codes

@@ -1,6 +1,8 @@
 """From bytes to a typed record, or to a reason why not; nothing of the content is ever quoted."""
 
 import re
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 import jiter
@@ -30,14 +32,16 @@ class _Header(msgspec.Struct, gc=False, rename="camel"):
 
 
 _header = msgspec.json.Decoder(_Header)
-_decoders = {name: msgspec.json.Decoder(record) for name, record in RESOURCES.items()}
+_decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
+    reduce(or_, RESOURCES.values())
+)
 _path = re.compile(r" - at `\$(.*)`$")
 _type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _innermost = re.compile(rb"(?:\[\]|\{\})+")
 
 
-def decode(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Rejected:
+def decode(raw: bytes) -> msgspec.Struct | PassedOver | Rejected:
     """Decode one resource.
 
     JSON that readers disagree about (duplicate keys, NaN, numbers beyond a double, a byte order
@@ -48,37 +52,51 @@ def decode(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Rejected:
     return decode_checked(raw)
 
 
-def why_not_json(raw: bytes | msgspec.Raw) -> Rejected | None:
-    """The reason why these bytes are not JSON that every reader reads alike, or None."""
-    if isinstance(raw, msgspec.Raw):
-        raw = bytes(raw)
+def why_not_json(raw: bytes) -> Rejected | None:
+    """The reason why these bytes are not JSON that every reader reads alike, or None.
+
+    A strict decoder finds all of it but repeated keys, of which it keeps the last. Those show when
+    what it kept is written out again: there are fewer keys. Where the count says anything but
+    'the same', or an escaped quotation mark could have upset it, a slower reader has the last word.
+    """
     try:
-        jiter.from_json(raw, allow_inf_nan=False, cache_mode="all", catch_duplicate_keys=True)
-    except ValueError as error:
+        kept = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("", _json_fault(str(error)))
-    # The only character that JSON can escape and that neither a FHIR string nor a database holds.
-    if b"\\u0000" in raw and b"\\u0000" in raw.replace(b"\\\\", b""):
-        return Rejected("", "a NUL character in a string")
     if _deeper_than(raw, DEEPEST):
         return Rejected("", f"nested deeper than {DEEPEST}")
+    escapes = b"\\u00" in raw
+    if escapes and b"\\u0000" in raw.replace(b"\\\\", b""):
+        # The only character that JSON can escape and that neither FHIR nor a database takes.
+        return Rejected("", "a NUL character in a string")
+    if escapes or raw.count(b'":') != msgspec.json.encode(kept).count(b'":'):
+        return _repeated_key(raw)
+    return None
+
+
+def _repeated_key(raw: bytes) -> Rejected | None:
+    try:
+        jiter.from_json(raw, allow_inf_nan=False, cache_mode="none", catch_duplicate_keys=True)
+    except ValueError as error:
+        return Rejected("", _json_fault(str(error)))
     return None
 
 
 def decode_checked(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Rejected:
     """Decode one resource out of JSON that ``why_not_json`` has let pass."""
     try:
+        return _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fault = str(error)
+    try:
         name = _header.decode(raw).resource_type
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Rejected("resourceType", "missing, or not an object with a resourceType")
-    decoder = _decoders.get(name)
-    if decoder is None:
-        if not _type_name.match(name):
-            return Rejected("resourceType", "not the name of a resource type")
-        return PassedOver(name)
-    try:
-        return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _fault(name, str(error))
+    if name in RESOURCES:
+        return _fault(name, fault)
+    if not _type_name.match(name):
+        return Rejected("resourceType", "not the name of a resource type")
+    return PassedOver(name)
 
 
 def _fault(name: str, message: str) -> Rejected:
@@ -91,15 +109,26 @@ def _fault(name: str, message: str) -> Rejected:
     return Rejected(name + place, reason)
 
 
+_KNOWN_FAULTS = {
+    "truncated": "it breaks off",
+    "out of range": "number out of range",
+    "invalid start byte": "invalid UTF-8",
+    "invalid continuation byte": "invalid UTF-8",
+    "unexpected end of data": "invalid UTF-8",
+    "recursion": f"nested deeper than {DEEPEST}",
+}
+_byte = re.compile(r"\(byte (\d+)\)")
+
+
 def _json_fault(message: str) -> str:
-    if message.startswith("Detected duplicate key"):
+    """What a decoder found, without anything of what it read."""
+    if "duplicate key" in message.lower():
         return "a key occurs twice in one object"
-    place = message.rpartition(" at line ")[2]
-    column = place.rpartition(" column ")[2]
-    reason = message.partition(" at line ")[0]
-    if "out of range" in reason:
-        reason = "number out of range"
-    return f"not JSON: {reason} (column {column})" if column.isdigit() else "not JSON"
+    for sign, reason in _KNOWN_FAULTS.items():
+        if sign in message:
+            return f"not JSON: {reason}"
+    found = _byte.search(message)
+    return f"not JSON: malformed (byte {found.group(1)})" if found else "not JSON"
 
 
 def _deeper_than(raw: bytes, limit: int) -> bool:

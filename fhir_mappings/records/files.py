@@ -54,15 +54,15 @@ def export_files(path: Path) -> list[Path]:
 
 def pieces(file: Path) -> Iterator[Piece]:
     """The lines or the one document of a file; a broken end is yielded as a fault, once."""
-    line = 0
+    line, name = 0, file.name
     try:
         with _open(file) as stream:
             for line, raw in _lines_or_document(stream):
                 if len(raw) > LONGEST:
-                    yield Piece(file.name, line, b"", Rejected("", "longer than can be held"))
+                    yield Piece(name, line, b"", Rejected("", "longer than can be held"))
                     return
-                if raw.strip():
-                    yield Piece(file.name, line, raw)
+                if raw and not raw.isspace():
+                    yield Piece(name, line, raw)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         fault = Rejected("", "compressed data break off or are damaged")
         yield Piece(file.name, line + 1, b"", fault)

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from fhir_mappings.events import SECOND
+
 EARLIEST_YEAR = 1880
 """Nobody alive was born earlier; a year before it is a slip of the pen."""
 LATEST_YEAR = 2300
@@ -19,7 +21,7 @@ LATEST_YEAR = 2300
 _FHIR_DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ](?!24)\S+)?)?)?\Z", re.ASCII)
 """Python reads more of ISO 8601 than FHIR allows: week dates, dates without hyphens, 24:00."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_NO_OFFSET = timedelta(0)
 _DATE_LENGTHS = {4: "-01-01", 7: "-01", 10: ""}
 _SPANS = {4: 366, 7: 31, 10: 1}
 
@@ -62,8 +64,8 @@ def parse_instant(text: str, zone: str) -> Instant | None:
         return None
     if is_date:
         return Instant(at, None, from_datetime(_following(moment, len(text))) - 1)
-    offset = moment.utcoffset() or timedelta(0)
-    return Instant(at, int(offset.total_seconds()) // 60, at)
+    offset = moment.utcoffset() or _NO_OFFSET
+    return Instant(at, offset.days * 1440 + offset.seconds // 60, at)
 
 
 def as_datetime(at: int, utc_offset: int | None = None) -> datetime:
@@ -76,7 +78,8 @@ def as_datetime(at: int, utc_offset: int | None = None) -> datetime:
 
 def from_datetime(moment: datetime) -> int:
     """Microseconds UTC of a datetime that carries a time zone."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
 
 def _following(first: datetime, length: int) -> datetime:

@@ -18,7 +18,7 @@ from fhir_mappings.records.datatypes import (
 )
 
 
-class Resource(msgspec.Struct, gc=False, rename="camel"):
+class Resource(msgspec.Struct, gc=False, rename="camel", tag_field="resourceType", tag=str):
     """What every resource has. An empty ``id`` is filled from the Bundle entry's ``fullUrl``."""
 
     id: str = ""
@@ -103,7 +103,7 @@ class Measured(msgspec.Struct, gc=False, rename="camel", kw_only=True):
     code: CodeableConcept | None = None
 
 
-class Observation(Measured, kw_only=True):
+class Observation(Measured, gc=False, kw_only=True, tag_field="resourceType", tag="Observation"):
     """https://hl7.org/fhir/R4/observation.html."""
 
     class Component(Measured):

@@ -12,11 +12,10 @@ def condition(record: Condition, reading: Reading) -> list[Event]:
     """One event a coding; nothing where the condition was refuted or entered in error.
 
     A diagnosis with neither date nor time of recording happened, and was known, when its encounter
-    ended: coding is done from the whole stay. The same holds where the recording has a date but no
-    clock, as it then cannot be told whether it came before or after the discharge of that day. Its
-    own dates remain where the encounter is not on record or has not ended; and what was recorded
-    on a later day than the discharge was known on that day only (``settling``). A condition that
-    is over still counts: it is part of the history.
+    ended: coding is done from the whole stay. One that was recorded on a day, without a clock, was
+    known at the end of that day; on the day of the discharge itself, where it cannot be told which
+    came first, by the discharge (``settling``). A condition that is over still counts: it is part
+    of the history.
     """
     subject = reading.id_of(record.subject)
     verification = reading.coder.codes(record.verification_status)

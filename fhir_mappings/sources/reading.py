@@ -1,6 +1,8 @@
 """What is shared while the records of one export or Bundle become events."""
 
+import re
 from collections import Counter
+from typing import NamedTuple
 
 from fhir_mappings.concepts import ConceptTables, load_concepts
 from fhir_mappings.events import DatedBy, Event, Kind
@@ -16,6 +18,12 @@ DID_NOT_HAPPEN = frozenset(
 """Statuses under which a record leaves no event, in whichever resource they occur."""
 
 
+_NOT_A_PATIENT = re.compile(r"(?:^|/)(?:Group|Device|Location)/")
+
+_REMEMBERED = 10_000
+"""References whose ids are remembered: consecutive records are about the same few patients."""
+
+
 class Reading:
     """One pass over records: the site's profile, the spellings seen, and what was questionable.
 
@@ -27,12 +35,13 @@ class Reading:
 
     def __init__(self, profile: SiteProfile, ids: dict[str, str] | None = None) -> None:
         self.profile = profile
-        self.coder = Coder(profile.systems)
+        self.coder = site_coder(profile)
         self.concepts: ConceptTables = site_concepts(profile)
         self.ids = ids or {}
         self.questionable: Counter[tuple[str, str]] = Counter()
         """Counts of (element, reason): values that were read but not used."""
         self._zone = profile.timezone
+        self._referred: dict[str, str | None] = {}
 
     def instant(self, text: str | None, element: str) -> Instant | None:
         """A date or time of the record; absurd ones are counted and left out."""
@@ -64,9 +73,27 @@ class Reading:
         reference (``Patient?identifier=...``) and a contained one name no resource here.
         """
         text = reference.reference if reference is not None else None
-        if not text or text[0] == "#" or "?" in text:
+        if not text:
             return None
-        return self.ids.get(text) or last_segment(text)
+        try:
+            return self._referred[text]
+        except KeyError:
+            return self._resolve(text)
+
+    def patient_of(self, reference: Reference | None) -> str | None:
+        """The patient whom a record is about; None if it is about a ward, a device or a group."""
+        text = reference.reference if reference is not None else None
+        if text and not text.startswith("Patient/") and _NOT_A_PATIENT.search(text):
+            return None
+        return self.id_of(reference)
+
+    def _resolve(self, text: str) -> str | None:
+        if len(self._referred) >= _REMEMBERED:
+            self._referred.clear()
+        inside = text[0] == "#" or "?" in text
+        found = None if inside else self.ids.get(text) or last_segment(text)
+        self._referred[text] = found
+        return found
 
     def updated(self, meta: Meta | None) -> int:
         """``meta.lastUpdated`` in microseconds, 0 where there is none."""
@@ -90,9 +117,34 @@ class Reading:
 
 
 def site_concepts(profile: SiteProfile) -> ConceptTables:
-    """The concept tables with the site's own codes added."""
-    concepts = load_concepts()
-    return concepts.with_site_codes(profile.concepts) if profile.concepts else concepts
+    """The concept tables with the site's own codes added; made once a profile."""
+    return _site(profile).concepts
+
+
+def site_coder(profile: SiteProfile) -> Coder:
+    """The spelling of codes with the site's own systems; made once a profile, and remembers."""
+    return _site(profile).coder
+
+
+class _Site(NamedTuple):
+    profile: SiteProfile
+    concepts: ConceptTables
+    coder: Coder
+
+
+_sites: dict[int, _Site] = {}
+
+
+def _site(profile: SiteProfile) -> _Site:
+    # By identity: a profile holds dictionaries and has no hash. It is kept, so that its identity
+    # cannot become that of another; a process sees a handful.
+    site = _sites.get(id(profile))
+    if site is None:
+        concepts = load_concepts()
+        if profile.concepts:
+            concepts = concepts.with_site_codes(profile.concepts)
+        site = _sites[id(profile)] = _Site(profile, concepts, Coder(profile.systems))
+    return site
 
 
 def event(

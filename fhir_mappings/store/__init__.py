@@ -17,6 +17,7 @@ version counts, and what was entered in error stays out.
 from fhir_mappings.store.merging import Settle
 from fhir_mappings.store.metadata import Information
 from fhir_mappings.store.reader import Store, open_store
+from fhir_mappings.store.rows import Rows
 from fhir_mappings.store.schema import DATA_SCHEMA, DICTIONARY_COLUMNS, ROW_SCHEMA
 from fhir_mappings.store.writer import DEFAULT_SHARDS, StoreWriter, WriteSummary
 
@@ -26,6 +27,7 @@ __all__ = [
     "DICTIONARY_COLUMNS",
     "ROW_SCHEMA",
     "Information",
+    "Rows",
     "Settle",
     "Store",
     "StoreWriter",

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from fhir_mappings.store import generations, metadata, shards
 from fhir_mappings.store.merging import Merged, Settle, merge
+from fhir_mappings.store.rows import SPOOL_SCHEMA
 from fhir_mappings.store.schema import WITHDRAWN
-from fhir_mappings.store.spool import SPOOL_SCHEMA, Spool
+from fhir_mappings.store.spool import Spool
 
 
 class Ingest(NamedTuple):

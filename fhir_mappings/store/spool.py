@@ -5,20 +5,14 @@ leave memory in batches (Arrow IPC, LZ4), and each shard's come back when it is 
 """
 
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import ipc
 
-from fhir_mappings.events import Event
-from fhir_mappings.store.schema import ROW_SCHEMA, table_of
-
-SPOOL_SCHEMA = ROW_SCHEMA.append(pa.field("sequence", pa.int64()))
-"""Rows with their turn: of two versions equally recent, the one with the later turn counts."""
+from fhir_mappings.store.rows import SPOOL_SCHEMA
 
 _BATCH = 200_000
 """Rows that wait in memory: fewer, and the batches of many shards are too small to compress."""
@@ -39,9 +33,8 @@ class Spool:
         self._writers: dict[int, ipc.RecordBatchStreamWriter] = {}
         self._waiting: list[pa.Table] = []
 
-    def write(self, events: Sequence[Event], sequence: npt.NDArray[np.int64]) -> None:
-        """Add rows; ``sequence`` has the turn of each event."""
-        rows = table_of(events).append_column("sequence", pa.array(sequence))
+    def write(self, rows: pa.Table) -> None:
+        """Add rows of ``SPOOL_SCHEMA``."""
         self._waiting.append(rows)
         if sum(table.num_rows for table in self._waiting) >= _BATCH:
             self._write_waiting()

@@ -8,14 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from fhir_mappings.errors import StoreError
 from fhir_mappings.events import Event
 from fhir_mappings.store import generations, metadata
 from fhir_mappings.store.assembly import Ingest, assemble
 from fhir_mappings.store.merging import Settle
-from fhir_mappings.store.schema import WITHDRAWN
+from fhir_mappings.store.rows import SPOOL_SCHEMA, Rows
 from fhir_mappings.store.spool import Spool
 
 DEFAULT_SHARDS = 16
@@ -62,8 +63,7 @@ class StoreWriter:
             raise ValueError("a store has at least one shard")
         self._store = store
         self._asked = shards
-        self._events: list[Event] = []
-        self._counts: list[int] = []
+        self._rows = Rows()
         self._turn = 0
         self._formulary: metadata.Formulary = {}
         self._changed_medications: set[str] = set()
@@ -114,19 +114,17 @@ class StoreWriter:
             ValueError: The events are not those of this patient, resource and version.
 
         """
-        if events:
-            first = events[0]
-            if first.source != source or first.subject != subject or first.updated != updated:
-                raise ValueError("the events are not those of this version of the resource")
-            if not subject:
-                raise ValueError("events belong to a patient")
-            self._events.extend(events)
-            self._counts.append(len(events))
-        else:
-            self._events.append(_tombstone(subject, source, updated))
-            self._counts.append(1)
-        if len(self._events) >= _BUFFER:
+        self._rows.add(subject, source, updated, events)
+        if len(self._rows) >= _BUFFER:
             self._flush()
+
+    def add_table(self, table: pa.Table, turns: int) -> None:
+        """Add the table of ``Rows`` gathered elsewhere; their turns follow those added before."""
+        self._flush()
+        position = table.schema.get_field_index("sequence")
+        sequence = pc.add(table.column(position), self._turn)
+        self._spool.write(table.set_column(position, SPOOL_SCHEMA.field(position), sequence))
+        self._turn += turns
 
     def medication(self, source: str, codes: Sequence[str], updated: int) -> None:
         """Add one version of a Medication; events with the code ``source`` stand for ``codes``.
@@ -217,29 +215,6 @@ class StoreWriter:
         }
 
     def _flush(self) -> None:
-        if not self._events:
-            return
-        turns = np.arange(self._turn, self._turn + len(self._counts))
-        self._spool.write(self._events, np.repeat(turns, self._counts))
-        self._turn += len(self._counts)
-        self._events.clear()
-        self._counts.clear()
-
-
-def _tombstone(subject: str, source: str, updated: int) -> Event:
-    return Event(
-        subject=subject,
-        time=None,
-        end=None,
-        known_at=None,
-        kind="patient",
-        code=WITHDRAWN,
-        value=None,
-        unit=None,
-        text=None,
-        encounter=None,
-        source=source,
-        updated=updated,
-        utc_offset=None,
-        dated_by="record",
-    )
+        if len(self._rows):
+            rows, self._rows = self._rows, Rows()
+            self.add_table(rows.table(), rows.turns)

@@ -37,17 +37,32 @@ def test_problem_noted_in_an_encounter_is_not_dated_by_its_end():
     assert (one.time, one.known_at) == (moment(1), moment(2) - 1)
 
 
-@pytest.mark.parametrize("recorded", [None, "2024-03-01", "2024-03-03", "2024-03-04"])
-def test_diagnosis_without_a_clock_is_known_at_the_discharge(recorded):
-    stay = encounter("e", 0, 3.5)
-    one = diagnosis(stay, condition("c", stay="e", recordedDate=recorded))
+def test_diagnosis_without_a_date_is_known_at_the_discharge():
+    one = diagnosis(encounter("e", 0, 3.5), condition("c", stay="e"))
     assert (one.time, one.known_at) == (moment(3.5), moment(3.5))
 
 
-def test_diagnosis_recorded_on_a_later_day_is_not_known_at_the_discharge():
-    one = diagnosis(encounter("e", 0, 3.5), condition("c", stay="e", recordedDate="2024-03-05"))
-    assert one.time == moment(3.5)
-    assert one.known_at == moment(5) - 1
+@pytest.mark.parametrize(
+    ("recorded", "day", "known"),
+    [
+        ("2024-03-02", 1, moment(2) - 1),
+        ("2024-03-03", 2, moment(3) - 1),
+        ("2024-03-04", 3, moment(3.5)),
+        ("2024-03-05", 4, moment(5) - 1),
+    ],
+)
+def test_diagnosis_recorded_on_a_day_is_known_when_that_day_or_the_stay_is_over(
+    recorded, day, known
+):
+    one = diagnosis(encounter("e", 0, 3.5), condition("c", stay="e", recordedDate=recorded))
+    assert (one.time, one.known_at) == (moment(day), known)
+
+
+@pytest.mark.parametrize("end", [None, 3.5, 9])
+def test_when_a_stay_will_end_does_not_tell_when_a_diagnosis_was_known(end):
+    """Else a score half-way through the stay would change with what comes later."""
+    one = diagnosis(encounter("e", 0, end), condition("c", stay="e", recordedDate="2024-03-02"))
+    assert (one.time, one.known_at) == (moment(1), moment(2) - 1)
 
 
 def test_diagnosis_recorded_with_a_clock_is_known_then():

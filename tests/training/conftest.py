@@ -102,7 +102,7 @@ def make_study() -> MakeStudy:
 
 @pytest.fixture(scope="session")
 def study() -> StudyData:
-    return simulated_study().ordered()
+    return simulated_study(1_200).ordered()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 import xgboost
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from fhir_mappings.errors import StudyError
 from training.calibration import fit_platt
 from training.fit import FEWEST_ROUNDS, fit_trees
 from training.split import split_stays
@@ -131,8 +133,6 @@ def test_auroc_is_near_the_best_possible_among_a_hundred_noise_features(make_stu
 
 
 def replace_direction(feature, weight):
-    import msgspec
-
     direction = "raises" if weight > 0 else "lowers" if weight < 0 else "either"
     return msgspec.structs.replace(feature, direction=direction)
 
@@ -144,12 +144,18 @@ def test_subset_by_mask_and_by_index_agree(study):
     assert by_mask.outcome.all()
 
 
-def test_a_matrix_of_another_width_is_refused(study):
-    from fhir_mappings.errors import StudyError
-
+def test_a_study_that_contradicts_itself_is_refused(study):
     with pytest.raises(StudyError, match="features are declared"):
         replace(study, values=study.values[:, 1:])
     infinite = study.values.copy()
     infinite[0, 2] = np.inf
     with pytest.raises(StudyError, match="feature f2 has an infinite value"):
         replace(study, values=infinite)
+    with pytest.raises(StudyError, match="differ in number"):
+        replace(study, subjects=study.subjects[1:])
+    with pytest.raises(StudyError, match="lacks: lace"):
+        replace(study, stays=study.stays.drop(columns="lace"))
+    with pytest.raises(StudyError, match="hospital score is missing"):
+        replace(study, stays=study.stays.assign(hospital=np.nan))
+    with pytest.raises(StudyError, match="twice"):
+        replace(study, stays=study.stays.assign(encounter_id="one"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -115,6 +116,25 @@ def test_a_challenger_is_promoted_by_version_and_an_unknown_version_is_refused(
         promote(tmp_path, "9")
     assert read_champion(tmp_path) == before
     assert promote(tmp_path, "2").version == champion(tmp_path).version == "2"
+
+
+def test_a_run_whose_model_is_damaged_fails_and_registers_nothing(results, tmp_path):
+    from mlflow import MlflowClient
+
+    from training.tracking import record_run
+
+    shutil.copytree(results[0].folder, tmp_path / "artifacts" / "model")
+    (tmp_path / "artifacts" / "model" / "model.ubj").write_bytes(b"damaged")
+    mlruns = tmp_path / "mlruns"
+    with pytest.raises(RiskModelError, match=r"model\.ubj"):
+        record_run(mlruns, tmp_path / "artifacts", parameters={}, metrics={}, tags={})
+    database = f"sqlite:///{mlruns / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=database, registry_uri=database)
+    experiment = client.get_experiment_by_name("readmit")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert client.search_registered_models() == []
+    assert read_champion(mlruns) is None
 
 
 def test_no_pickle_is_written(results, mlruns):
