@@ -1,8 +1,7 @@
 """Lines of an export into rows of the store, a chunk at a time.
 
-Whoever reads the files cuts them into chunks; a chunk is decoded and mapped without regard to any
-other. Chunks were mapped side by side in processes once: on two cores the way there and back cost
-more than it gained, so they are not.
+A chunk is decoded and mapped without regard to any other. Chunks were mapped side by side in
+processes once: on two cores the way there and back cost more than it gained, so they are not.
 """
 
 import gc
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 from fhir_mappings.formulary import REFERENCE
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.reading import map_record
-from fhir_mappings.records.bundles import is_bundle, unbundle
+from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.decoding import PassedOver, Rejected, decode
 from fhir_mappings.records.files import Piece
 from fhir_mappings.records.resources import Medication
@@ -80,27 +79,21 @@ class MappedChunk(NamedTuple):
     """What the records name the codes of this chunk."""
 
 
-def chunks(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Pieces gathered into chunks of about ``CHUNK_BYTES``, in their order."""
-    chunk: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        chunk.append(piece)
-        size += len(piece.raw)
-        if size >= CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+def map_chunks(pieces: Iterable[Piece], profile: SiteProfile) -> Iterator[MappedChunk]:
+    """Decode and map every piece, a chunk of about ``CHUNK_BYTES`` at a time.
 
-
-def map_chunk(chunk: Iterable[Piece], profile: SiteProfile) -> MappedChunk:
-    """Decode and map every piece of a chunk; a bad one becomes a reject."""
-    mapping = _Mapping(profile)
-    with _without_collector():
-        for piece in chunk:
-            mapping.take(piece)
-        return mapping.mapped()
+    A bad piece becomes a reject. A line is mapped as soon as it is read, while it is still near
+    the processor.
+    """
+    waiting = iter(pieces)
+    while True:
+        mapping = _Mapping(profile)
+        with _without_collector():
+            more = mapping.fill(waiting)
+            mapped = mapping.mapped()
+        yield mapped
+        if not more:
+            return
 
 
 @contextmanager
@@ -145,14 +138,26 @@ class _Mapping:
             displays={code: known[code] for code in codes if code in known},
         )
 
+    def fill(self, pieces: Iterator[Piece]) -> bool:
+        """Take pieces until the chunk is full; False where there are no more."""
+        size = 0
+        for piece in pieces:
+            self.take(piece)
+            size += len(piece.raw)
+            if size >= CHUNK_BYTES:
+                return True
+        return False
+
     def take(self, piece: Piece) -> None:
         """A line or document: a resource, a Bundle of them, or a reject."""
         if piece.fault is not None:
             self._reject(piece, piece.fault)
-        elif not is_bundle(piece.raw):
-            self._record(decode(piece.raw), piece, self._lines)
-        else:
+            return
+        record = decode(piece.raw)
+        if type(record) is PassedOver and record.resource_type == "Bundle":
             self._bundle(piece)
+        else:
+            self._record(record, piece, self._lines)
 
     def _bundle(self, piece: Piece) -> None:
         unbundled = unbundle(piece.raw)
@@ -167,30 +172,38 @@ class _Mapping:
     def _record(
         self, record: msgspec.Struct | PassedOver | Rejected, piece: Piece, reading: Reading
     ) -> None:
-        if isinstance(record, Rejected):
-            self._reject(piece, record)
-        elif isinstance(record, PassedOver):
+        if isinstance(record, PassedOver):
             counts = self._counts(record.resource_type)
             counts.resources += 1
             counts.passed_over += 1
-        elif not record.id:  # type: ignore[attr-defined]  # every resource has one
-            self._reject(piece, Rejected(f"{type(record).__name__}.id", "missing"))
-        elif isinstance(record, Medication):
+            return
+        fault = record if isinstance(record, Rejected) else self._add(record, reading)
+        if fault is not None:
+            self._reject(piece, fault)
+
+    def _add(self, record: msgspec.Struct, reading: Reading) -> Rejected | None:
+        """Take the events of a record, or say why it has no place."""
+        name = type(record).__name__
+        if not record.id:  # type: ignore[attr-defined]  # every resource has one
+            return Rejected(f"{name}.id", "missing")
+        if isinstance(record, Medication):
             codes = medication_codes(record, reading)
             drug = Drug(REFERENCE + record.id, codes, reading.updated(record.meta))
             self._medications.append(drug)
-            self._count("Medication", bool(codes))
+            some = bool(codes)
         else:
-            self._map(record, piece, reading)
-
-    def _map(self, record: msgspec.Struct, piece: Piece, reading: Reading) -> None:
-        mapped = map_record(record, reading)
-        name = type(record).__name__
-        if mapped is None:
-            self._reject(piece, Rejected(f"{name}.subject", "missing or not a reference"))
-            return
-        self._rows.add(mapped.subject, mapped.source, mapped.updated, mapped.events)
-        self._count(name, bool(mapped.events))
+            mapped = map_record(record, reading)
+            if mapped is None:
+                return Rejected(f"{name}.subject", "missing or not a reference")
+            self._rows.add(*mapped)
+            some = bool(mapped.events)
+        counts = self._counts(name)
+        counts.resources += 1
+        if some:
+            counts.mapped += 1
+        else:
+            counts.without_events += 1
+        return None
 
     def _reject(self, piece: Piece, rejected: Rejected) -> None:
         self._rejects.append(Reject(piece.file, piece.line, rejected.element, rejected.reason))
@@ -200,11 +213,3 @@ class _Mapping:
         if counts is None:
             counts = self._by_type[name] = TypeCounts()
         return counts
-
-    def _count(self, name: str, mapped: bool) -> None:
-        counts = self._counts(name)
-        counts.resources += 1
-        if mapped:
-            counts.mapped += 1
-        else:
-            counts.without_events += 1

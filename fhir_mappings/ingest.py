@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from fhir_mappings.chunks import MappedChunk, Reject, TypeCounts, chunks, map_chunk
+from fhir_mappings.chunks import MappedChunk, Reject, TypeCounts, map_chunks
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.records.files import Piece, export_files, pieces
 from fhir_mappings.settling import settle_table
@@ -77,8 +77,7 @@ def ingest(
     files = [file for source in sources for file in export_files(source)]
     with StoreWriter(store, shards) as writer, _Rejects(store / REJECTS) as rejects:
         tally = _Tally()
-        for chunk in chunks(_pieces(files, progress)):
-            mapped = map_chunk(chunk, profile)
+        for mapped in map_chunks(_pieces(files, progress), profile):
             writer.add_table(mapped.rows, mapped.turns)
             for drug in mapped.medications:
                 writer.medication(*drug)

@@ -81,15 +81,19 @@ def map_record(record: msgspec.Struct, reading: Reading) -> Mapped | None:
         KeyError: for a Medication, which is not about a patient.
 
     """
-    source = f"{type(record).__name__}/{record.id}"  # type: ignore[attr-defined]  # resources only
+    events = MAPPINGS[type(record)](record, reading)
+    if events:
+        first = events[0]
+        return Mapped(first.subject, first.source, first.updated, events)
     if isinstance(record, Patient):
         subject: str | None = record.id
     else:
         subject = reading.patient_of(record.subject)  # type: ignore[attr-defined]  # the others do
     if not subject:
         return None
+    source = f"{type(record).__name__}/{record.id}"  # type: ignore[attr-defined]  # resources only
     updated = reading.updated(record.meta)  # type: ignore[attr-defined]  # resources only
-    return Mapped(subject, source, updated, MAPPINGS[type(record)](record, reading))
+    return Mapped(subject, source, updated, events)
 
 
 def read_bundle(body: bytes, profile: SiteProfile) -> PatientRecords:

@@ -31,6 +31,8 @@ class _Header(msgspec.Struct, gc=False, rename="camel"):
     resource_type: str
 
 
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 _header = msgspec.json.Decoder(_Header)
 _decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
     reduce(or_, RESOURCES.values())
@@ -38,6 +40,7 @@ _decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
 _path = re.compile(r" - at `\$(.*)`$")
 _type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_NO_OPENING_BRACKET = bytes(sorted(set(range(256)) - set(b"[{")))
 _innermost = re.compile(rb"(?:\[\]|\{\})+")
 
 
@@ -47,9 +50,11 @@ def decode(raw: bytes) -> msgspec.Struct | PassedOver | Rejected:
     JSON that readers disagree about (duplicate keys, NaN, numbers beyond a double, a byte order
     mark, invalid UTF-8, control characters) is refused: of two readings one would be wrong.
     """
-    if refusal := why_not_json(raw):
-        return refusal
-    return decode_checked(raw)
+    record = decode_checked(raw)
+    if isinstance(record, PassedOver):
+        # Nothing of it is used but its type.
+        return record
+    return why_not_json(raw) or record
 
 
 def why_not_json(raw: bytes) -> Rejected | None:
@@ -60,18 +65,24 @@ def why_not_json(raw: bytes) -> Rejected | None:
     'the same', or an escaped quotation mark could have upset it, a slower reader has the last word.
     """
     try:
-        kept = msgspec.json.decode(raw)
+        kept = _encode(_decode_any(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("", _json_fault(str(error)))
     if _deeper_than(raw, DEEPEST):
         return Rejected("", f"nested deeper than {DEEPEST}")
-    escapes = b"\\u00" in raw
-    if escapes and b"\\u0000" in raw.replace(b"\\\\", b""):
+    if b"\\" in raw:
+        return _why_not_escaped(raw, kept)
+    return None if kept.count(b":") == raw.count(b":") else _repeated_key(raw)
+
+
+def _why_not_escaped(raw: bytes, kept: bytes) -> Rejected | None:
+    """The same for what holds escapes, which may hide a colon or a NUL."""
+    if b"\\u" not in raw:
+        return None if kept.count(b":") == raw.count(b":") else _repeated_key(raw)
+    if b"\\u0000" in raw.replace(b"\\\\", b""):
         # The only character that JSON can escape and that neither FHIR nor a database takes.
         return Rejected("", "a NUL character in a string")
-    if escapes or raw.count(b'":') != msgspec.json.encode(kept).count(b'":'):
-        return _repeated_key(raw)
-    return None
+    return _repeated_key(raw)
 
 
 def _repeated_key(raw: bytes) -> Rejected | None:
@@ -133,7 +144,7 @@ def _json_fault(message: str) -> str:
 
 def _deeper_than(raw: bytes, limit: int) -> bool:
     # The number of brackets bounds the depth and is cheap; only what exceeds it is peeled.
-    if raw.count(b"[") + raw.count(b"{") <= limit:
+    if len(raw.translate(None, _NO_OPENING_BRACKET)) <= limit:
         return False
     unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     outside_strings = unescaped.translate(None, _NEITHER_BRACKET_NOR_QUOTE).split(b'"')[::2]

@@ -5,6 +5,7 @@ whole JSON object is NDJSON; any other is one JSON document, a Bundle as a rule.
 """
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from fhir_mappings.records.decoding import Rejected
 LONGEST = 256 * 1024 * 1024
 """Bytes of one line or document that are held at once. A Bundle is held whole, a line too; what is
 longer (a decompression bomb, say) is rejected without being read further."""
+
+_BUFFER = 1 << 20
 
 SUFFIXES = (".ndjson", ".json", ".jsonl", ".ndjson.gz", ".json.gz", ".jsonl.gz")
 """What counts as an export's file when a directory is given; a file named outright always does."""
@@ -93,7 +96,9 @@ def _open(file: Path) -> BinaryIO:
     with file.open("rb") as stream:
         compressed = stream.read(2) == b"\x1f\x8b"
     # Opened by its path, so that closing it closes the file below it too.
-    return cast(BinaryIO, gzip.open(file)) if compressed else file.open("rb")
+    if not compressed:
+        return file.open("rb", buffering=_BUFFER)
+    return cast(BinaryIO, io.BufferedReader(gzip.open(file), _BUFFER))
 
 
 def _breaks_off(raw: bytes) -> bool:

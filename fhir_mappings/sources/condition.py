@@ -17,7 +17,7 @@ def condition(record: Condition, reading: Reading) -> list[Event]:
     came first, by the discharge (``settling``). A condition that is over still counts: it is part
     of the history.
     """
-    subject = reading.id_of(record.subject)
+    subject = reading.patient_of(record.subject)
     verification = reading.coder.codes(record.verification_status)
     if subject is None or any(code.rpartition("|")[2] in DID_NOT_HAPPEN for code in verification):
         return []

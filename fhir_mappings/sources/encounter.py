@@ -26,7 +26,7 @@ _ELEMENTS = {
 
 def encounter(record: Encounter, reading: Reading) -> list[Event]:
     """The encounter's period and facets; nothing for one that was cancelled or only planned."""
-    subject = reading.id_of(record.subject)
+    subject = reading.patient_of(record.subject)
     if subject is None or record.status in DID_NOT_HAPPEN or record.status in _UNSTARTED:
         return []
     start, end = reading.period(record.period, "Encounter.period")

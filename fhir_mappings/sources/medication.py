@@ -91,7 +91,7 @@ def _events(
     encounter: Reference | None,
     known: Instant | None = None,
 ) -> list[Event]:
-    subject = reading.id_of(record.subject)
+    subject = reading.patient_of(record.subject)
     if subject is None or record.status in DID_NOT_HAPPEN:
         return []
     return [

@@ -17,7 +17,7 @@ def observation(record: Observation, reading: Reading) -> list[Event]:
     issued: a result that came after the discharge was of no use at the bedside. A panel without a
     value of its own leaves only its components; a ``dataAbsentReason`` leaves nothing.
     """
-    subject = reading.id_of(record.subject)
+    subject = reading.patient_of(record.subject)
     if subject is None or record.status in DID_NOT_HAPPEN or record.status in _NOT_YET:
         return []
     when = reading.instant(

@@ -9,7 +9,7 @@ _NOT_BEGUN = frozenset({"preparation"})
 
 def procedure(record: Procedure, reading: Reading) -> list[Event]:
     """One event a coding; known when it began. One that was not done leaves nothing."""
-    subject = reading.id_of(record.subject)
+    subject = reading.patient_of(record.subject)
     if subject is None or record.status in DID_NOT_HAPPEN or record.status in _NOT_BEGUN:
         return []
     when = reading.instant(record.performed_date_time, "Procedure.performedDateTime")

@@ -155,9 +155,9 @@ def stay_of(timeline: Timeline, encounter_id: str = "index") -> Stay:
     return stay
 
 
-def row(timeline: Timeline, as_of: int, encounter_id: str = "index") -> list[str]:
+def row(timeline: Timeline, as_of: int, stay: Stay | None = None) -> list[str]:
     """Every declared feature, written so that equal means equal to the last bit."""
-    view = View(timeline, stay_of(timeline, encounter_id), as_of)
+    view = View(timeline, stay_of(timeline) if stay is None else stay, as_of)
     return [repr(value) for value in view.row(declared_features())]
 
 

@@ -84,6 +84,6 @@ def test_records_beside_the_project_give_one_row_by_every_way(sample):
             assert found.events == wanted.events
             for stay in wanted.stays:
                 as_of = stay.end if stay.end is not None else stay.start
-                assert made_up.row(found, as_of, stay.name) == made_up.row(wanted, as_of, stay.name)
+                assert made_up.row(found, as_of, stay) == made_up.row(wanted, as_of, stay)
                 rows += 1
     assert rows > 4
