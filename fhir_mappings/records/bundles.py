@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from fhir_mappings.records.decoding import (
+    DEEPEST,
     PassedOver,
     Rejected,
     decode_checked,
@@ -24,13 +25,6 @@ class Entry(msgspec.Struct, gc=False, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw()
 
 
-class Bundle(msgspec.Struct, gc=False, rename="camel"):
-    """https://hl7.org/fhir/R4/bundle.html."""
-
-    resource_type: str
-    entry: list[Entry] = []
-
-
 class Unbundled(NamedTuple):
     """The resources of a Bundle, in order, and the ids that its full URLs stand for."""
 
@@ -38,48 +32,53 @@ class Unbundled(NamedTuple):
     ids: dict[str, str]
 
 
-_decoder = msgspec.json.Decoder(Bundle)
-
-
-class _Type(msgspec.Struct, gc=False, rename="camel"):
-    resource_type: str = ""
-
-
-_type = msgspec.json.Decoder(_Type)
-
-
-def is_bundle(raw: bytes) -> bool:
-    """Whether these bytes are a Bundle by their ``resourceType``; what is no JSON is none.
-
-    A record may well mention the word, so that its presence is not enough.
-    """
-    if b'"Bundle"' not in raw:
-        return False
-    try:
-        return _type.decode(raw).resource_type == "Bundle"
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+_ELEMENTS = frozenset({"type", "total", "link", "meta", "identifier", "timestamp", "signature"})
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_entries = msgspec.json.Decoder(list[msgspec.Raw])
+_entry = msgspec.json.Decoder(Entry)
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def unbundle(raw: bytes) -> Unbundled | Rejected:
     """Decode a Bundle and every resource in it.
+
+    The checks of ``why_not_json`` are made entry by entry: a record with escapes then costs the
+    slower check itself, and not the whole Bundle.
 
     Returns:
         Why it cannot be read, if the Bundle itself is broken; a broken resource inside is a
         ``Rejected`` among the records.
 
     """
-    if refusal := why_not_json(raw):
+    try:
+        parts = _parts.decode(raw)
+    except _MALFORMED:
+        return why_not_json(raw) or Rejected("", "not a Bundle")
+    if bytes(parts.get("resourceType", b"")) != b'"Bundle"':
+        return why_not_json(raw) or Rejected("resourceType", "not a Bundle")
+    # Where a colon has gone, a part has: its key occurs twice.
+    complete = msgspec.json.encode(parts).count(b":") == raw.count(b":")
+    if not complete and (refusal := why_not_json(raw)):
         return refusal
     try:
-        bundle = _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Rejected("Bundle", "not a Bundle with a list of entries")
-    if bundle.resource_type != "Bundle":
-        return Rejected("resourceType", "not a Bundle")
+        entries = _entries.decode(parts.pop("entry", b"[]"))
+    except _MALFORMED:
+        return Rejected("Bundle.entry", "not a list")
+    for name, part in parts.items():
+        if refusal := why_not_json(bytes(part)):
+            return Rejected(f"Bundle.{name}" if name in _ELEMENTS else "Bundle", refusal.reason)
     ids: dict[str, str] = {}
-    records = [_record(entry, place, ids) for place, entry in enumerate(bundle.entry)]
-    return Unbundled([record for record in records if record is not None], ids)
+    records = []
+    for place, entry in enumerate(entries):
+        if refusal := why_not_json(bytes(entry), DEEPEST - 2):
+            return Rejected(f"Bundle.entry[{place}]", refusal.reason)
+        try:
+            record = _record(_entry.decode(entry), place, ids)
+        except _MALFORMED:
+            return Rejected(f"Bundle.entry[{place}]", "not an entry with a resource")
+        if record is not None:
+            records.append(record)
+    return Unbundled(records, ids)
 
 
 def _record(

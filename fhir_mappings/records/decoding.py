@@ -37,6 +37,7 @@ _header = msgspec.json.Decoder(_Header)
 _decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
     reduce(or_, RESOURCES.values())
 )
+_OUT_OF_RANGE = "Number out of range"
 _path = re.compile(r" - at `\$(.*)`$")
 _type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
@@ -54,10 +55,13 @@ def decode(raw: bytes) -> msgspec.Struct | PassedOver | Rejected:
     if isinstance(record, PassedOver):
         # Nothing of it is used but its type.
         return record
-    return why_not_json(raw) or record
+    refusal = why_not_json(raw)
+    if refusal is not None and isinstance(record, Rejected) and record.reason == _OUT_OF_RANGE:
+        return record  # the same fault, with the element that has it
+    return refusal or record
 
 
-def why_not_json(raw: bytes) -> Rejected | None:
+def why_not_json(raw: bytes, deepest: int = DEEPEST) -> Rejected | None:
     """The reason why these bytes are not JSON that every reader reads alike, or None.
 
     A strict decoder finds all of it but repeated keys, of which it keeps the last. Those show when
@@ -68,7 +72,7 @@ def why_not_json(raw: bytes) -> Rejected | None:
         kept = _encode(_decode_any(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("", _json_fault(str(error)))
-    if _deeper_than(raw, DEEPEST):
+    if _deeper_than(raw, deepest):
         return Rejected("", f"nested deeper than {DEEPEST}")
     if b"\\" in raw:
         return _why_not_escaped(raw, kept)
@@ -97,11 +101,11 @@ def decode_checked(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Re
     """Decode one resource out of JSON that ``why_not_json`` has let pass."""
     try:
         return _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         fault = str(error)
     try:
         name = _header.decode(raw).resource_type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Rejected("resourceType", "missing, or not an object with a resourceType")
     if name in RESOURCES:
         return _fault(name, fault)
@@ -115,7 +119,7 @@ def _fault(name: str, message: str) -> Rejected:
     found = _path.search(message)
     place = found.group(1) if found else ""
     reason = _path.sub("", message)
-    if not reason.startswith(("Expected ", "Object missing ", "Number out of range")):
+    if not reason.startswith(("Expected ", "Object missing ", _OUT_OF_RANGE)):
         reason = "cannot be decoded"
     return Rejected(name + place, reason)
 

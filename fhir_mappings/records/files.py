@@ -9,12 +9,15 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import msgspec
 
 from fhir_mappings.errors import NotFHIRError
 from fhir_mappings.records.decoding import Rejected
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 LONGEST = 256 * 1024 * 1024
 """Bytes of one line or document that are held at once. A Bundle is held whole, a line too; what is
@@ -98,7 +101,27 @@ def _open(file: Path) -> BinaryIO:
     # Opened by its path, so that closing it closes the file below it too.
     if not compressed:
         return file.open("rb", buffering=_BUFFER)
-    return cast(BinaryIO, io.BufferedReader(gzip.open(file), _BUFFER))
+    return cast(BinaryIO, io.BufferedReader(_Unzipped(file), _BUFFER))
+
+
+class _Unzipped(io.RawIOBase):
+    """A gzipped file that gives what it has before it tells that it breaks off.
+
+    ``gzip`` itself fills a whole buffer or raises, and what it had read by then would be lost.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._gzip = gzip.GzipFile(file)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        return self._gzip.readinto1(buffer)
+
+    def close(self) -> None:
+        self._gzip.close()
+        super().close()
 
 
 def _breaks_off(raw: bytes) -> bool:

@@ -3,8 +3,8 @@
 import pytest
 from records import bundle, encode, lab, patient
 
-from fhir_mappings.records.bundles import is_bundle, last_segment, unbundle
-from fhir_mappings.records.decoding import PassedOver, Rejected
+from fhir_mappings.records.bundles import last_segment, unbundle
+from fhir_mappings.records.decoding import PassedOver, Rejected, decode
 
 
 def of_entries(*entries):
@@ -71,7 +71,7 @@ def test_empty_bundle_holds_nothing():
     "raw", [bundle(), b'{"entry":[' + b"{}," * 5000 + b'{}],"resourceType":"Bundle"}']
 )
 def test_bundle_is_told_by_its_type_wherever_it_stands(raw):
-    assert is_bundle(raw)
+    assert decode(raw) == PassedOver("Bundle")
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_bundle_is_told_by_its_type_wherever_it_stands(raw):
     ],
 )
 def test_record_that_mentions_the_word_is_no_bundle(record):
-    assert not is_bundle(encode(record))
+    assert decode(encode(record)) != PassedOver("Bundle")
 
 
 def test_broken_json_is_no_bundle():
-    assert not is_bundle(b'{"resourceType":"Bundle","entry":[')
+    assert isinstance(decode(b'{"resourceType":"Bundle","entry":['), Rejected)
 
 
 @pytest.mark.parametrize(
