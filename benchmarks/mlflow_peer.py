@@ -14,7 +14,7 @@ class Contributions(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow 
         """Load the trees once."""
         self.booster = xgboost.Booster(model_file=context.artifacts["trees"])
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002  MLflow's signature
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002  as MLflow calls it
         """The margin's contributions of every row."""
         rows = xgboost.DMatrix(model_input.to_numpy(dtype=np.float32), nthread=1)
         return self.booster.predict(rows, pred_contribs=True)

@@ -23,7 +23,7 @@ from training.split import split_stays
 from training.train import train
 from training.vocabulary import VocabularyRules
 
-PATIENTS, SEED = 5000, 7
+PATIENTS, SEED = 12_000, 7
 
 
 def run(folder: Path) -> list[Result]:
@@ -45,7 +45,7 @@ def run(folder: Path) -> list[Result]:
     best_auroc = float(roc_auc_score(outcome[known], risk[known]))
     auroc = result["test"]["auroc"]
     slope = result["test"]["calibration_slope"]
-    drivers = json.loads((records / "truth" / "drivers.json").read_text(encoding="utf-8"))
+    drivers = json.loads((records / "truth" / "drivers.txt").read_text(encoding="utf-8"))
     ten = [name for name, _ in result["strongest"][:10]]
     found = [d for d in _strongest(drivers) if set(d).intersection(ten)]
     return [

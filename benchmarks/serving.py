@@ -7,11 +7,13 @@ row, and answers with probability, reasons, evidence, LACE and HOSPITAL. Request
 
 import json
 import os
+import re
 import socket
 import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +23,13 @@ import mlflow
 import numpy as np
 
 from benchmarks.measuring import Result, at_most, figure
+from fhir_mappings.eligibility import why_not
 from fhir_mappings.features.engine import View
 from fhir_mappings.ingest import ingest
-from fhir_mappings.profiles import load_profile
+from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.reading import read_bundle
+from fhir_mappings.records.decoding import Rejected, decode
+from fhir_mappings.records.files import export_files, pieces
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.store import open_store
 from fhir_mappings.timeline import Timeline
@@ -36,15 +41,17 @@ from training.train import train
 from training.vocabulary import VocabularyRules
 
 PATIENTS, REQUESTS, WARM_UP = 1500, 200, 20
-RECORD_BYTES = 500_000
+RECORD_BYTES, CANDIDATES = 500_000, 20
+_OWNER = re.compile(rb'"subject":\s*\{"reference":\s*"Patient/([^"]+)"')
+_PATIENT = re.compile(rb'^\{"resourceType":\s*"Patient",\s*"id":\s*"([^"]+)"')
 
 
 def run(folder: Path) -> list[Result]:
     """Train on a simulated hospital, start both servers, and ask them in turns."""
     mlruns = trained(folder)
-    body = record(folder)
-    row = _row(mlruns, body)
-    with ours(mlruns) as (our_url, _), theirs(folder, mlruns) as (their_url, _):
+    body, profile = record(folder)
+    row = _row(mlruns, body, profile)
+    with ours(mlruns, profile.name) as (our_url, _), theirs(folder, mlruns) as (their_url, _):
         client = httpx.Client(timeout=30, trust_env=False)
         seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
         requests = {
@@ -69,7 +76,8 @@ def run(folder: Path) -> list[Result]:
             "POST /v1/score with a raw record, p50 / mlflow models serve with a row, p50",
             middle["ours"] / middle["theirs"],
             0.7,
-            detail=f"{middle['ours']:.1f} ms, {middle['theirs']:.1f} ms; {len(body):,} bytes",
+            detail=f"{middle['ours']:.1f} ms, {middle['theirs']:.1f} ms; "
+            f"{len(body):,} bytes, {profile.name} record",
         ),
         figure("POST /v1/score, p95", float(np.quantile(seconds["ours"], 0.95)) * 1000, "ms"),
     ]
@@ -87,59 +95,56 @@ def trained(folder: Path) -> Path:
     return mlruns
 
 
-def record(folder: Path) -> bytes:
-    """About half a megabyte of one simulated patient's records, as one Bundle.
+def record(folder: Path) -> tuple[bytes, SiteProfile]:
+    """Half a megabyte of one patient's records as one Bundle, and the profile to read it with.
 
-    The patient with the most records is taken; where that is less, their observations are
-    repeated under new ids, as a longer stay would have them.
+    A patient of the generated records beside the project where they are there, since their
+    resources are as large as an EHR's; else a simulated one. Of all patients with a stay to score
+    the one whose record comes closest in size.
     """
-    by_patient: dict[str, list[dict[str, object]]] = {}
-    from fhir_mappings.records.files import export_files, pieces
-
-    for file in export_files(folder / "records"):
-        for piece in pieces(file):
-            try:
-                resource = json.loads(piece.raw)
-                kind = resource["resourceType"]
-                owner = (
-                    resource["id"]
-                    if kind == "Patient"
-                    else resource["subject"]["reference"].partition("/")[2]
-                )
-            except (ValueError, KeyError, TypeError):
-                continue
-            by_patient.setdefault(owner, []).append(resource)
-    for owner in sorted(by_patient, key=lambda each: -len(by_patient[each])):
-        resources = by_patient[owner]
-        body = _bundle(resources)
-        timeline = _timeline(body)
+    beside = Path(__file__).parents[2] / "shared" / "data" / "clinosim"
+    source, name = (beside, "clinosim") if beside.is_dir() else (folder / "records", "default")
+    profile = load_profile(name)
+    sizes: Counter[bytes] = Counter()
+    for owner, line in _owned_lines(source):
+        sizes[owner] += len(line)
+    near = sorted(sizes, key=lambda owner: abs(sizes[owner] - RECORD_BYTES))[:CANDIDATES]
+    lines: dict[bytes, list[bytes]] = {owner: [] for owner in near}
+    for owner, line in _owned_lines(source):
+        if owner in lines:
+            lines[owner].append(line)
+    for owner in near:
+        body = _bundle(lines[owner])
+        timeline = _timeline(body, profile)
         stay = timeline.stays[-1] if timeline.stays else None
-        if stay is not None and stay.end is not None and stay.disposition == "home":
-            break
-    observations = [each for each in resources if each["resourceType"] == "Observation"]
-    copies = 0
-    while len(body) < RECORD_BYTES:
-        copies += 1
-        more = [each | {"id": f"{each['id']}-{copies}"} for each in observations]
-        resources = resources + more
-        body = _bundle(resources)
-    return body
+        ended = stay is not None and stay.end is not None
+        if stay and ended and why_not(View(timeline, stay, stay.end or 0)) is None:
+            return body, profile
+    raise RuntimeError("no patient with a stay to score")
 
 
-def _bundle(resources: list[dict[str, object]]) -> bytes:
-    entries = [{"resource": resource} for resource in resources]
-    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": entries}).encode()
+def _owned_lines(source: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Every whole line of an export that belongs to a patient, with the patient's id."""
+    for file in export_files(source):
+        for piece in pieces(file):
+            found = _OWNER.search(piece.raw) or _PATIENT.search(piece.raw)
+            if found is not None and not isinstance(decode(piece.raw), Rejected):
+                yield found.group(1), piece.raw.strip()
 
 
-def _timeline(body: bytes) -> Timeline:
-    profile = load_profile("default")
+def _bundle(lines: list[bytes]) -> bytes:
+    entries = b",".join(b'{"resource":' + line + b"}" for line in lines)
+    return b'{"resourceType":"Bundle","type":"collection","entry":[' + entries + b"]}"
+
+
+def _timeline(body: bytes, profile: SiteProfile) -> Timeline:
     records = read_bundle(body, profile)
     return Timeline(records.subject, records.events, site_concepts(profile), profile)
 
 
-def _row(mlruns: Path, body: bytes) -> bytes:
+def _row(mlruns: Path, body: bytes, profile: SiteProfile) -> bytes:
     model = champion(mlruns)
-    timeline = _timeline(body)
+    timeline = _timeline(body, profile)
     stay = timeline.stays[-1]
     values = View(timeline, stay, stay.end or 0).row(model.features)
     split = {
@@ -150,11 +155,12 @@ def _row(mlruns: Path, body: bytes) -> bytes:
 
 
 @contextmanager
-def ours(mlruns: Path) -> Iterator[tuple[str, float]]:
+def ours(mlruns: Path, profile: str = "default") -> Iterator[tuple[str, float]]:
     """Our service in a process of its own: its address, and seconds until it was ready."""
     port = _free_port()
     command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
-    with _server([*command, "--mlruns", str(mlruns)], f"http://127.0.0.1:{port}/readyz") as took:
+    command += ["--profile", profile, "--mlruns", str(mlruns)]
+    with _server(command, f"http://127.0.0.1:{port}/readyz") as took:
         yield f"http://127.0.0.1:{port}", took
 
 

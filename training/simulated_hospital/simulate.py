@@ -58,7 +58,7 @@ def simulate(
     """Simulate the hospital's patients and write their records and the truth behind them.
 
     Writes NDJSON files (some gzipped) to ``out``, and ``truth/truth.csv`` and
-    ``truth/drivers.json`` below it. The same ``patients`` and ``seed`` give the same bytes, and a
+    ``truth/drivers.txt`` below it. The same ``patients`` and ``seed`` give the same bytes, and a
     person lives the same life whatever the number of patients.
 
     ``progress`` is called with (patients done, patients in all) now and then and at the end.
@@ -101,7 +101,7 @@ def simulate(
         mean_length_of_stay=truth.mean_length_of_stay,
         high_lace_share=truth.high_lace_share,
         hospital_mortality=truth.hospital_mortality,
-        files=(*FILES, "truth/truth.csv", "truth/drivers.json"),
+        files=(*FILES, "truth/truth.csv", "truth/drivers.txt"),
         resources=export.resources,
         malformed_lines=len(MALFORMED_LINES),
         seconds=time.perf_counter() - began,

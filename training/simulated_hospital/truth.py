@@ -58,7 +58,10 @@ class TruthSummary:
 
 
 def write_truth(out: Path, stays: Sequence[Stay], hospital: Hospital, clock: Clock) -> TruthSummary:
-    """Write ``truth.csv`` (one line a stay) and ``drivers.json``, and sum the index stays up."""
+    """Write ``truth.csv`` (one line a stay) and ``drivers.txt``, and sum the index stays up.
+
+    The drivers are JSON, under a name that no reader of an export takes for records.
+    """
     out.mkdir(parents=True, exist_ok=True)
     modelled = [stay for stay in stays if stay.log_odds is not None and not stay.in_progress]
     log_odds = np.array([stay.log_odds for stay in modelled], dtype=np.float64)
@@ -69,7 +72,7 @@ def write_truth(out: Path, stays: Sequence[Stay], hospital: Hospital, clock: Clo
         writer.writerow((*COLUMNS, *(driver.name for driver in hospital.drivers)))
         writer.writerows(_row(stay, risks.get(stay.id), hospital, clock) for stay in stays)
     index = [stay for stay in modelled if not stay.exclusion]
-    _write_drivers(out / "drivers.json", index, hospital)
+    _write_drivers(out / "drivers.txt", index, hospital)
     return _summary(stays, index, np.array([risks[stay.id] for stay in index], dtype=np.float64))
 
 

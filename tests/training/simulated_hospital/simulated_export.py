@@ -28,7 +28,7 @@ class Hospital:
                     self.lines.append((file.name, record))
         with (folder / "truth" / "truth.csv").open(newline="") as file:
             self.truth = list(csv.DictReader(file))
-        self.drivers = json.loads((folder / "truth" / "drivers.json").read_bytes())
+        self.drivers = json.loads((folder / "truth" / "drivers.txt").read_bytes())
         self.current = _latest_versions([record for _, record in self.lines])
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
