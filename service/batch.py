@@ -12,16 +12,21 @@ import msgspec
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.sources.reading import site_concepts
+from fhir_mappings.stays import Stay
 from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
 from service.score import Scored
 from service.scoring import score_stay
+from service.wording import local_time
 
 if TYPE_CHECKING:
     from training.risk_model import RiskModel
 
 REASONS = 5
 """How many reasons a line of the table names."""
+
+UNPROCESSABLE = "unprocessable"
+"""Why a stay is not scored whose record the service would refuse: a value beyond computing."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -97,31 +102,41 @@ def _lines(
                 if stay.end is None:
                     counts["no_discharge"] += 1
                     continue
-                score = score_stay(model, timeline, stay, stay.end, max_reasons=REASONS)
-                line: dict[str, Any] = dict.fromkeys(COLUMNS)
-                line.update(
-                    subject=score.subject,
-                    encounter_id=score.encounter_id,
-                    as_of=score.as_of,
-                    status=score.status,
-                    model=score.model.name,
-                    version=score.model.version,
-                )
-                if isinstance(score, Scored):
-                    counts["scored"] += 1
-                    line.update(
-                        probability=round(score.probability, 6),
-                        band=score.band,
-                        lace=score.lace.points,
-                        hospital=score.hospital.points,
-                    )
-                    for number, reason in enumerate(score.reasons, start=1):
-                        line[f"reason_{number}"] = f"{reason.phrase} ({reason.direction} the risk)"
-                else:
-                    counts[score.reason.code] += 1
-                    line["not_scored"] = score.reason.code
+                line = _line(model, timeline, stay, stay.end)
+                counts[line["not_scored"] or "scored"] += 1
                 yield line
         progress("score", shard + 1, store.shards)
+
+
+def _line(model: "RiskModel", timeline: Timeline, stay: Stay, discharge: int) -> dict[str, Any]:
+    line: dict[str, Any] = dict.fromkeys(COLUMNS)
+    line.update(
+        subject=timeline.subject,
+        encounter_id=stay.name,
+        as_of=local_time(discharge, stay.utc_offset).isoformat(timespec="seconds"),
+        status="not_scored",
+        model=model.name,
+        version=model.version,
+    )
+    try:
+        score = score_stay(model, timeline, stay, discharge, max_reasons=REASONS)
+    except UnprocessableError:
+        # The service refuses such a record; a batch lists it and goes on with the other stays.
+        line["not_scored"] = UNPROCESSABLE
+        return line
+    if not isinstance(score, Scored):
+        line["not_scored"] = score.reason.code
+        return line
+    line.update(
+        status=score.status,
+        probability=round(score.probability, 6),
+        band=score.band,
+        lace=score.lace.points,
+        hospital=score.hospital.points,
+    )
+    for number, reason in enumerate(score.reasons, start=1):
+        line[f"reason_{number}"] = f"{reason.phrase} ({reason.direction} the risk)"
+    return line
 
 
 def _write_csv(out: Path, lines: Iterator[dict[str, Any]]) -> None:

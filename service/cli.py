@@ -130,6 +130,7 @@ def coverage(
         report = measure(opened, site_concepts(chosen), declared_features())
     answer = _plain(report)
     if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if as_json:
         _print_json(answer)
@@ -288,10 +289,15 @@ def demo(
 
 def _profile_for(store: Path, name: str | None) -> "SiteProfile":
     """The profile asked for, else the one that the store was written with, else the default."""
-    from fhir_mappings.profiles import load_profile
+    from fhir_mappings.profiles import SHIPPED, load_profile
 
     recorded = _recorded_profile(store)
     if name is None:
+        if recorded is not None and recorded not in SHIPPED:
+            raise SiteProfileError(
+                f"{store} was written with the site profile '{recorded}'; "
+                "name its file with --profile"
+            )
         return load_profile(recorded or "default")
     chosen = load_profile(name)
     if recorded is not None and recorded != chosen.name:
@@ -309,17 +315,15 @@ def _recorded_profile(store: Path) -> str | None:
         return None
     opened: Store
     with open_store(store) as opened:
-        recorded = opened.information.details.get("profile_file") or opened.information.details.get(
-            "profile"
-        )
+        recorded = opened.information.details.get("profile")
     return None if recorded is None else str(recorded)
 
 
 def _plain(value: Any) -> Any:
-    """Structs, dataclasses and paths as what JSON has."""
+    """Structs, dataclasses and paths as what JSON has; not-a-number is null, as JSON wants it."""
     import msgspec
 
-    return msgspec.to_builtins(value, enc_hook=str)
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str))
 
 
 def _print_json(answer: Mapping[str, Any]) -> None:

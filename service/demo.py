@@ -90,16 +90,27 @@ def _what_next(folder: Path, bundle: Path, port: int) -> list[str]:
 
 
 def _bundle_to_try(records: Path, folder: Path) -> Path:
-    """The records of the riskiest simulated patient, as one Bundle to send to the service."""
+    """The records of the riskiest simulated patient, as one Bundle to send to the service.
+
+    Drugs that are named by reference come along: without them the service would know less than the
+    store does, and give another probability.
+    """
     with (folder / "scores.csv").open(encoding="utf-8", newline="") as scores:
         lines = [line for line in csv.DictReader(scores) if line["probability"]]
     subject = max(lines, key=lambda line: float(line["probability"]))["subject"]
     entries: list[dict[str, Any]] = []
-    wanted = subject.encode()
+    drugs: dict[str, dict[str, Any]] = {}
     for file in export_files(records):
         for piece in pieces(file):
-            if wanted in piece.raw and (resource := _resource(piece.raw, subject)) is not None:
+            resource = _resource(piece.raw, subject)
+            if resource is None:
+                continue
+            if resource["resourceType"] == "Medication":
+                drugs[f"Medication/{resource['id']}"] = resource
+            else:
                 entries.append({"resource": resource})
+    named = {e["resource"].get("medicationReference", {}).get("reference") for e in entries}
+    entries += [{"resource": drugs[name]} for name in sorted(named & drugs.keys())]
     bundle = folder / "bundle.json"
     content = {"resourceType": "Bundle", "type": "collection", "entry": entries}
     bundle.write_text(json.dumps(content) + "\n", encoding="utf-8")
@@ -107,11 +118,15 @@ def _bundle_to_try(records: Path, folder: Path) -> Path:
 
 
 def _resource(raw: bytes, subject: str) -> dict[str, Any] | None:
+    """A record that is about the patient, or a drug."""
+    if subject.encode() not in raw and b'"Medication"' not in raw:
+        return None
     try:
         resource: dict[str, Any] = json.loads(raw)
     except ValueError:
         # The simulated export holds broken lines on purpose; ingest has listed them.
         return None
     about = resource.get("subject") or {}
-    own = resource.get("resourceType") == "Patient" and resource.get("id") == subject
+    kind = resource.get("resourceType")
+    own = kind == "Medication" or (kind == "Patient" and resource.get("id") == subject)
     return resource if own or about.get("reference") == f"Patient/{subject}" else None

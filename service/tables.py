@@ -17,7 +17,7 @@ _SHOWN = 8
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table whose numbers are aligned to the right; the first column is a name."""
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    grid = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for position, column in enumerate(columns):
         grid.add_column(column, justify="left" if position == 0 else "right")
     for row in rows:

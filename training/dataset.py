@@ -186,7 +186,11 @@ def _assembled(
     rules: CohortRules,
     profile: SiteProfile,
 ) -> StudyData:
-    values = np.asarray(rows, dtype=np.float32).reshape(len(rows), len(features))
+    exact = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(features))
+    # One absurd number in one record must not stop a whole study: what single precision cannot
+    # hold was never measured, and is taken as missing.
+    exact[np.abs(exact) > np.finfo(np.float32).max] = np.nan
+    values = exact.astype(np.float32)
     table = pd.DataFrame(stays)
     outcome = table.pop("readmitted").to_numpy(dtype=bool)
     subjects = table["subject"].to_numpy(dtype=object)

@@ -84,7 +84,7 @@ def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -
 def importance_plot(strongest: Sequence[tuple[str, float]], source: str) -> str:
     """The features with the largest mean absolute contribution, in log-odds."""
     figure, axes = _figure(
-        "What moves the risk", source, height=1.4 + 0.26 * max(len(strongest), 1)
+        "What moves the risk", source, height=max(2.8, 1.4 + 0.26 * len(strongest))
     )
     names = [name for name, _ in strongest][::-1]
     axes.barh(names, [size for _, size in strongest][::-1], color=_COLOURS[0])

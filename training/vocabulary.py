@@ -57,7 +57,9 @@ def discover(
     chosen: list[Feature] = []
     for group in _most(groups, least, rules.diagnoses):
         if group not in covered:
-            chosen.append(_diagnosis(group, concepts))
+            chosen.append(
+                _diagnosis(group, _example(group, frequent["diagnosis"], concepts, store))
+            )
     for kind, limit in (
         ("medication", rules.medications),
         ("measurement", rules.measurements),
@@ -69,7 +71,19 @@ def discover(
             if not covered.intersection(concepts.of(code)) and not code.startswith("Medication/")
         }
         chosen += [_BY_KIND[kind](code, store) for code in _most(counts, least, limit)]
-    return tuple(chosen)
+    return _named_apart(chosen)
+
+
+def _named_apart(features: Iterable[Feature]) -> tuple[Feature, ...]:
+    """The features under names that differ: ``na+`` and ``na-`` leave the same letters."""
+    times: dict[str, int] = defaultdict(int)
+    apart: list[Feature] = []
+    for feature in features:
+        times[feature.name] += 1
+        number = times[feature.name]
+        name = feature.name if number == 1 else f"{feature.name}__{number}"
+        apart.append(msgspec.structs.replace(feature, name=name))
+    return tuple(apart)
 
 
 def _covered(declared: Iterable[Feature]) -> set[str]:
@@ -118,6 +132,15 @@ def _by_group(codes: Mapping[str, int], concepts: ConceptTables) -> dict[str, in
     return groups
 
 
+def _example(group: str, codes: Mapping[str, int], concepts: ConceptTables, store: Store) -> str:
+    """What the records name the most frequent code of a group.
+
+    CCSR's own names are in no package that we use, and ``CIR019`` tells a clinician nothing.
+    """
+    members = {code: n for code, n in codes.items() if group in concepts.of(code)}
+    return store.description(_most(members, 0, 1)[0])
+
+
 def _most(counts: Mapping[str, int], least: int, limit: int) -> list[str]:
     """The most frequent, ties in the order of their names."""
     frequent = sorted((-n, code) for code, n in counts.items() if n >= least)
@@ -128,12 +151,18 @@ def _slug(code: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in code.lower()).strip("_")
 
 
-def _diagnosis(group: str, concepts: ConceptTables) -> Feature:
-    name = concepts.display(group)
+def _literally(name: str) -> str:
+    """A name within a phrase, where braces would be taken for a field of ours."""
+    return name.replace("{", "(").replace("}", ")")
+
+
+def _diagnosis(group: str, example: str) -> Feature:
+    name = f"a diagnosis such as {example[:1].lower()}{example[1:]}"
     return Feature(
         name=f"vocabulary_{_slug(group)}",
         family="vocabulary",
-        description=f"Diagnosis group {group} ({name}) on record in the past year or this stay.",
+        description=f"Diagnosis group {group} (here most often: {example}) on record in the past "
+        "year or this stay.",
         measure="present",
         of=group,
         window="year_and_stay",
@@ -141,12 +170,13 @@ def _diagnosis(group: str, concepts: ConceptTables) -> Feature:
         rationale="Frequent at this site; AHRQ Clinical Classifications group diagnoses that "
         "share cause and treatment.",
         reference="AHRQ HCUP CCSR for ICD-10-CM; CCS for ICD-9-CM",
-        phrases=Phrases(many=name, one=name, zero=f"no {name} on record"),
+        phrases=Phrases(many=name, one=name, zero=f"no diagnosis such as {example}"),
     )
 
 
 def _medication(code: str, store: Store) -> Feature:
     name = store.description(code)
+    said = _literally(name)
     return Feature(
         name=f"vocabulary_{_slug(code)}",
         family="vocabulary",
@@ -157,12 +187,13 @@ def _medication(code: str, store: Store) -> Feature:
         records=(*_DRUGS, *_GIVEN),
         rationale="Frequent at this site; what is prescribed tells what is treated.",
         reference="site vocabulary",
-        phrases=Phrases(many=name, one=name, zero=f"no {name}"),
+        phrases=Phrases(many=said, one=said, zero=f"no {said}"),
     )
 
 
 def _measurement(code: str, store: Store) -> Feature:
     name = store.description(code)
+    said = _literally(name)
     return Feature(
         name=f"vocabulary_{_slug(code)}_latest",
         family="vocabulary",
@@ -173,12 +204,13 @@ def _measurement(code: str, store: Store) -> Feature:
         records=("observation",),
         rationale="Frequent at this site; a measurement that no concept covers.",
         reference="site vocabulary",
-        phrases=Phrases(many=f"{name} {{value}} on {{date}}", missing=f"no {name} in this stay"),
+        phrases=Phrases(many=f"{said} {{value}} on {{date}}", missing=f"no {said} in this stay"),
     )
 
 
 def _procedure(code: str, store: Store) -> Feature:
     name = store.description(code)
+    said = _literally(name)
     return Feature(
         name=f"vocabulary_{_slug(code)}",
         family="vocabulary",
@@ -189,7 +221,7 @@ def _procedure(code: str, store: Store) -> Feature:
         records=("procedure",),
         rationale="Frequent at this site; a procedure that no concept covers.",
         reference="site vocabulary",
-        phrases=Phrases(many=f"{name} ({{value}} times)", one=name, zero=f"no {name}"),
+        phrases=Phrases(many=f"{said} ({{value}} times)", one=said, zero=f"no {said}"),
     )
 
 

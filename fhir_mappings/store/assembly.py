@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from fhir_mappings.store import generations, metadata, shards
 from fhir_mappings.store.merging import Merged, Settle, merge
+from fhir_mappings.store.reassignment import Reassigned, reassigned
 from fhir_mappings.store.rows import SPOOL_SCHEMA
 from fhir_mappings.store.schema import WITHDRAWN
 from fhir_mappings.store.spool import Spool
@@ -46,12 +47,13 @@ def assemble(ingest: Ingest, settle: Settle | None, *, resettle: bool) -> list[S
     counts = []
     codes: set[str] = set()
     everywhere = ingest.spool.read(ingest.shards)
+    moved = reassigned(ingest.spool, ingest.present)
     subjects = metadata.SubjectsWriter(ingest.partial)
     try:
         for shard in range(ingest.shards):
             fresh = pa.concat_tables([ingest.spool.read(shard), everywhere])
-            if resettle or _touched(ingest, shard, fresh):
-                counts.append(_merge_shard(ingest, shard, fresh, settle, subjects))
+            if resettle or _touched(ingest, shard, fresh, moved):
+                counts.append(_merge_shard(ingest, shard, fresh, moved, settle, subjects))
             else:
                 counts.append(_pass_on(ingest, shard, subjects))
             codes.update(_codes(ingest.partial, shard))
@@ -62,8 +64,8 @@ def assemble(ingest: Ingest, settle: Settle | None, *, resettle: bool) -> list[S
     return counts
 
 
-def _touched(ingest: Ingest, shard: int, fresh: pa.Table) -> bool:
-    if ingest.present is None or fresh.num_rows:
+def _touched(ingest: Ingest, shard: int, fresh: pa.Table, moved: Reassigned) -> bool:
+    if ingest.present is None or fresh.num_rows or len(moved.lost[shard]):
         return True
     if not ingest.changed_medications:
         return False
@@ -79,6 +81,7 @@ def _merge_shard(
     ingest: Ingest,
     shard: int,
     fresh: pa.Table,
+    moved: Reassigned,
     settle: Settle | None,
     subjects: metadata.SubjectsWriter,
 ) -> ShardCounts:
@@ -88,7 +91,8 @@ def _merge_shard(
         # What was there comes before every turn of this ingest.
         turn = pa.array(np.full(known.num_rows, -1))
         rows = pa.concat_tables([known.append_column("sequence", turn), fresh])
-    merged = merge(rows.cast(SPOOL_SCHEMA), ingest.formulary, settle)
+    rows = _without(rows.cast(SPOOL_SCHEMA), moved.lost[shard])
+    merged = merge(rows, ingest.formulary, settle)
     shards.write_data(ingest.partial, shard, merged.events)
     shards.write_withheld(ingest.partial, shard, merged.withheld)
     patients = _patients(merged.events)
@@ -96,9 +100,17 @@ def _merge_shard(
     return ShardCounts(
         events=merged.events.num_rows,
         patients=patients.num_rows,
-        replaced=merged.replaced,
+        replaced=merged.replaced + moved.replaced[shard],
         tombstones=_tombstones(merged, shard),
     )
+
+
+def _without(rows: pa.Table, lost: pa.Array) -> pa.Table:
+    """Drop resources that belong to another shard; tombstones of unknown patients stay."""
+    if not len(lost):
+        return rows
+    gone = pc.is_in(rows.column("source"), value_set=lost)
+    return rows.filter(pc.invert(pc.and_(gone, pc.not_equal(rows.column("subject"), ""))))
 
 
 def _pass_on(ingest: Ingest, shard: int, subjects: metadata.SubjectsWriter) -> ShardCounts:

@@ -84,17 +84,18 @@ def latest_versions(rows: pa.Table) -> tuple[pa.Table, int]:
     which = sources.indices.to_numpy()
     updated = np.asarray(rows.column("updated"))
     sequence = np.asarray(rows.column("sequence"))
-    latest = _greatest(updated, which, len(sources.dictionary))
+    latest = greatest(updated, which, len(sources.dictionary))
     recent = updated == latest[which]
-    turn = _greatest(np.where(recent, sequence, _LEAST), which, len(sources.dictionary))
+    turn = greatest(np.where(recent, sequence, _LEAST), which, len(sources.dictionary))
     replaced = np.unique(which[~recent]).size
     kept = recent & (sequence == turn[which])
     return (rows if kept.all() else rows.filter(pa.array(kept))), replaced
 
 
-def _greatest(
+def greatest(
     numbers: npt.NDArray[np.int64], which: npt.NDArray[np.int32], groups: int
 ) -> npt.NDArray[np.int64]:
+    """Return the greatest number of each group; ``which`` says the group of each number."""
     greatest = np.full(groups, _LEAST)
     np.maximum.at(greatest, which, numbers)
     return greatest

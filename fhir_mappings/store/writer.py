@@ -45,7 +45,9 @@ class StoreWriter:
 
     Use it as a context manager and call ``finish`` last: without it, the store stays as it was.
     Memory is bounded by one shard, but for the formulary (each Medication's codes) and the set of
-    distinct codes, which grow with the hospital's vocabulary and not with its patients.
+    distinct codes, which grow with the hospital's vocabulary and not with its patients, and for 8
+    bytes (16 while sorting) for each version of a resource that this ingest adds: by them a
+    resource corrected to another patient is found (``reassignment``).
 
     ``shards`` is fixed when a store is created; None takes what it has, or ``DEFAULT_SHARDS``.
 
@@ -108,7 +110,8 @@ class StoreWriter:
         A resource without events (entered in error, say) is remembered as withdrawn, so that an
         older version does not return with a later ingest. Its ``subject`` may be ``""`` where the
         record does not say whose it was; then every shard is asked. Of several versions the one
-        with the greatest ``updated`` counts, of equal ones the one added last.
+        with the greatest ``updated`` counts, of equal ones the one added last; where they name
+        different patients, only the patient of that version keeps the resource.
 
         Raises:
             ValueError: The events are not those of this patient, resource and version.
