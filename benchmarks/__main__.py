@@ -20,7 +20,7 @@ NAMES = ("reading", "features", "serving", "startup", "quality")
 
 def main(names: list[str]) -> int:
     """Run the named benchmarks, or all; the exit code says whether every target was met."""
-    console = Console(soft_wrap=True)
+    console = Console(width=None if sys.stdout.isatty() else 150)
     chosen = names or list(NAMES)
     if unknown := sorted(set(chosen) - set(NAMES)):
         console.print(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")

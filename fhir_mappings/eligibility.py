@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from fhir_mappings.events import DAY, Event
 from fhir_mappings.features.engine import OLDEST, View
+from fhir_mappings.stays import Stay
 
 ADULT_YEARS = 18
 """CMS counts from 65; a hospital's own programme takes adults."""
@@ -41,7 +42,6 @@ REASONS: dict[str, str] = {
 """Every reason with what a person reads (CMS hospital-wide readmission measure, who counts)."""
 
 _DISPOSITIONS = {
-    "expired": "died",
     "against_advice": "against_advice",
     "transfer": "transferred_out",
     "hospice": "hospice",
@@ -66,12 +66,30 @@ def _why_not(view: View) -> str | None:
         return "unknown_age"
     if view.stay.start - birth < ADULT_YEARS * _YEAR:
         return "child"
-    death = view.timeline.death
-    if death is not None and death <= min(view.end, view.as_of):
+    if died_in(view.stay, view.timeline.death, min(view.end, view.as_of)):
         return "died"
     if view.stay.disposition in _DISPOSITIONS:
         return _DISPOSITIONS[view.stay.disposition]
     return _purpose(view) or _too_little(view)
+
+
+def died_in(stay: Stay, death: int | None, until: int | None) -> bool:
+    """Whether a stay ended in death: by its disposition, or by the date of death.
+
+    A death on the day of admission that is dated without a clock stands at midnight, before the
+    stay's start, and is a death in hospital all the same. That no stay starts long after a death
+    is seen to where encounters are found (``find_visits``).
+
+    Args:
+        stay: the stay as far as it is known.
+        death: microseconds UTC; None where none is recorded.
+        until: the discharge, or the moment of asking while the patient is in hospital; None where
+            the record has no discharge, and then the disposition alone tells.
+
+    """
+    if stay.disposition == "expired":
+        return True
+    return death is not None and until is not None and death <= until
 
 
 def _is_birth(view: View) -> bool:

@@ -94,7 +94,7 @@ def select_cohort(
     whole = combine(parts)
     if not whole.counts["stays"]:
         raise SiteProfileError(_no_stays(store, profile))
-    flow = flow_table(whole.counts["stays"], whole.excluded)
+    flow = flow_table(whole.counts["stays_apart"], whole.excluded)
     return Cohort(store.patients(), whole, flow)
 
 

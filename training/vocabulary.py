@@ -157,7 +157,10 @@ def _literally(name: str) -> str:
 
 
 def _diagnosis(group: str, example: str) -> Feature:
-    name = f"a diagnosis such as {example[:1].lower()}{example[1:]}"
+    said = _literally(example)
+    # `Heart failure` loses its capital within a sentence; `HIV` and `I509` keep theirs.
+    within = said[:1].lower() + said[1:] if said[1:2].islower() else said
+    name = f"a diagnosis such as {within}"
     return Feature(
         name=f"vocabulary_{_slug(group)}",
         family="vocabulary",
@@ -170,7 +173,7 @@ def _diagnosis(group: str, example: str) -> Feature:
         rationale="Frequent at this site; AHRQ Clinical Classifications group diagnoses that "
         "share cause and treatment.",
         reference="AHRQ HCUP CCSR for ICD-10-CM; CCS for ICD-9-CM",
-        phrases=Phrases(many=name, one=name, zero=f"no diagnosis such as {example}"),
+        phrases=Phrases(many=name, one=name, zero=f"no diagnosis such as {within}"),
     )
 
 

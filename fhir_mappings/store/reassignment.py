@@ -26,6 +26,9 @@ from fhir_mappings.store.spool import Spool
 
 _COLUMNS = ("source", "updated", "sequence")
 
+_FEW = 100_000
+"""So many resources are looked for by name, which is quicker; more would take too much memory."""
+
 
 class Reassigned(NamedTuple):
     """What shards lose to another, by shard.
@@ -47,7 +50,8 @@ def reassigned(spool: Spool, present: Path | None) -> Reassigned:
     Tombstones of unknown patients are in every shard and take no part.
 
     Memory: 16 bytes for each version of a resource in the spool while they are sorted, 8 then, and
-    about 100 for each event of a resource that changed hands.
+    about 100 for each event of a resource that changed hands. Time: one pass over the names of
+    resources in the current generation, none where the store is new.
     """
     keys = spool.holders()
     candidates = _candidates(keys, spool, present)
@@ -65,8 +69,9 @@ def _candidates(
     """Hashes, sorted, of resources that seem to be in two shards; a collision may add some."""
     hashes = spool.hash_of(keys)
     found = [hashes[1:][hashes[1:] == hashes[:-1]]]
+    names = _few_names(keys, spool) if present is not None else None
     for number in range(spool.shards if present is not None and keys.size else 0):
-        for table in _present(present, number):
+        for table in _present(present, number, names):
             own = spool.keys(table.column("source"), number)
             sought = spool.hash_of(own)
             position = np.minimum(np.searchsorted(hashes, sought), len(keys) - 1)
@@ -87,12 +92,27 @@ def _held(
                 yield number, chosen
 
 
-def _present(present: Path | None, number: int) -> Iterator[pa.Table]:
-    """What a shard of the current generation holds, ``_COLUMNS``, a row group at a time."""
+def _few_names(keys: npt.NDArray[np.int64], spool: Spool) -> pa.Array | None:
+    """The resources of the spool where they are few, else None."""
+    if keys.size > _FEW:
+        return None
+    sources = (spool.read(number).column("source") for number in range(spool.shards))
+    return pa.concat_arrays([pc.unique(each) for each in sources])
+
+
+def _present(
+    present: Path | None, number: int, names: pa.Array | None = None
+) -> Iterator[pa.Table]:
+    """What a shard of the current generation holds, ``_COLUMNS``, a row group at a time.
+
+    ``names`` limits it to these resources.
+    """
     if present is None:
         return
     for path in (shards.data_path(present, number), shards.withheld_path(present, number)):
         for group in shards.read_groups(path, ("source", "updated", "subject")):
+            if names is not None:
+                group = group.filter(pc.is_in(group.column("source"), value_set=names))
             known = group.filter(pc.not_equal(pc.cast(group.column("subject"), pa.string()), ""))
             # What was there comes before every turn of this ingest.
             turn = pa.array(np.full(known.num_rows, -1))

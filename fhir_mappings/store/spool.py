@@ -70,9 +70,9 @@ class Spool:
         keys = np.concatenate([*self._keys, np.array([], dtype=np.int64)])
         self._keys.clear()
         keys.sort()
-        keys = keys[np.diff(keys, prepend=~keys[:1]) != 0]
-        self._keys.append(keys)
-        return keys
+        distinct: npt.NDArray[np.int64] = keys[np.diff(keys, prepend=~keys[:1]) != 0]
+        self._keys.append(distinct)
+        return distinct
 
     def keys(
         self, sources: pa.ChunkedArray, shard: int | npt.NDArray[np.int64]

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import msgspec
 
-from fhir_mappings.eligibility import REASONS, why_not
+from fhir_mappings.eligibility import REASONS, died_in, why_not
 from fhir_mappings.events import DAY
 from fhir_mappings.features.engine import View
 from fhir_mappings.stays import Stay, find_stays
@@ -51,6 +51,8 @@ class PatientCohort(msgspec.Struct):
 
     index_stays: list[IndexStay]
     counts: Counter[str]
+    """``encounters``, ``stays``, ``returns_30d`` and ``deaths_in_hospital`` with observation merged
+    in; the same with ``without_observation.`` before; ``stays_apart``, where the flow starts."""
     excluded: Counter[str]
 
 
@@ -63,7 +65,7 @@ class FlowStep(msgspec.Struct, frozen=True):
 
 
 STEPS = {
-    "observation": "Stay for observation only, or continuation of one",
+    "observation": "Stay for observation, not an inpatient admission",
     "no_discharge": "No discharge on record (still in hospital, or the end is missing)",
     **REASONS,
     "no_follow_up": "Less than the horizon between discharge and the end of the data",
@@ -89,8 +91,13 @@ def select(timeline: Timeline, rules: CohortRules, end_of_data: int | None) -> P
         counts[prefix + "encounters"] += sum(stay.merged for stay in stays)
         counts[prefix + "stays"] += len(stays)
         counts[prefix + "returns_30d"] += count_returns(stays)
-        counts[prefix + "deaths_in_hospital"] += sum(died(timeline, stay) for stay in stays)
-    excluded["observation"] += len(everything) - len(without)
+        counts[prefix + "deaths_in_hospital"] += sum(
+            died_in(stay, timeline.death, stay.end) for stay in stays
+        )
+    # Apart, not merged: a stay for observation can join two admissions into one, and the
+    # difference of the two counts above would be negative.
+    counts["stays_apart"] += len(without) + len(timeline.observation_stays)
+    excluded["observation"] += len(timeline.observation_stays)
     index_stays = []
     for position, stay in enumerate(without):
         reason = _why_excluded(timeline, stay, rules, end_of_data)
@@ -117,18 +124,17 @@ def count_returns(stays: Sequence[Stay], days: int = 30) -> int:
     )
 
 
-def died(timeline: Timeline, stay: Stay) -> bool:
-    """Whether the stay ended in death, by its disposition or by the date of death."""
-    if stay.disposition == "expired":
-        return True
-    death = timeline.death
-    return death is not None and stay.end is not None and stay.start <= death <= stay.end
+def flow_table(stays_apart: int, excluded: Counter[str]) -> list[FlowStep]:
+    """The flow from all hospital stays to index stays, one line an exclusion.
 
+    Args:
+        stays_apart: the count of that name: inpatient stays, and beside them stays for observation,
+            each once. Not the count ``stays``, in which observation is merged into admissions.
+        excluded: by a code of ``STEPS``.
 
-def flow_table(stays: int, excluded: Counter[str]) -> list[FlowStep]:
-    """The flow from all hospital stays to index stays, one line an exclusion."""
-    left = stays
-    table = [FlowStep("Hospital stays", 0, left)]
+    """
+    left = stays_apart
+    table = [FlowStep("Hospital stays, inpatient and observation apart", 0, left)]
     for code, sentence in STEPS.items():
         if code == "observation" or excluded[code]:
             left -= excluded[code]
@@ -155,8 +161,6 @@ def _why_excluded(
     for as_of in (stay.end, HINDSIGHT):
         if (ineligible := why_not(View(timeline, stay, as_of))) is not None:
             return ineligible.code
-    if died(timeline, stay):
-        return "died"
     horizon_end = stay.end + rules.horizon_days * DAY
     if rules.follow_up and end_of_data is not None and horizon_end > end_of_data:
         return "no_follow_up"

@@ -25,6 +25,13 @@ def test_the_two_patients_lie_in_different_shards():
     assert subject_id(ADA) % SHARDS != subject_id(BOB) % SHARDS
 
 
+@pytest.fixture(params=["few resources", "many resources"], autouse=True)
+def resources(request, monkeypatch):
+    """Few resources are looked for by name, many by hash; the answer must be the same."""
+    if request.param == "many resources":
+        monkeypatch.setattr("fhir_mappings.store.reassignment._FEW", 0)
+
+
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("late", [True, False])
 def test_a_result_corrected_to_another_patient_leaves_the_first(tmp_path, together, late):
@@ -48,6 +55,7 @@ def test_without_last_updated_the_patient_named_last_keeps_the_result(tmp_path, 
 def test_the_wrong_patient_does_not_get_it_back_when_the_old_export_is_read_again(tmp_path):
     ingest(tmp_path / "store", version(filed(ADA, 1)), version(filed(BOB, 2)), shards=SHARDS)
     before = shard_bytes(tmp_path / "store")
+    assert stored(tmp_path / "store") == {BOB: [filed(BOB, 2)]}
     for _ in range(2):
         ingest(tmp_path / "store", version(filed(ADA, 1)), shards=SHARDS)
         assert shard_bytes(tmp_path / "store") == before

@@ -1,5 +1,7 @@
 """The real, de-identified MIMIC-IV demo on FHIR: the counts that its README expects."""
 
+from itertools import pairwise
+
 import pytest
 from records import RECORDS, needs_records
 
@@ -22,9 +24,14 @@ def demo(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def counts(demo):
+def selected(demo):
     with open_store(demo[0]) as store:
-        return select_cohort(store, MIMIC, CohortRules()).cohort.counts
+        return select_cohort(store, MIMIC, CohortRules())
+
+
+@pytest.fixture(scope="session")
+def counts(selected):
+    return selected.cohort.counts
 
 
 def test_every_resource_is_read_and_none_rejected(demo):
@@ -55,3 +62,11 @@ def test_leaving_observation_out(counts):
         "returns_30d": 28,
         "deaths_in_hospital": 12,
     }
+
+
+def test_flow_leads_from_every_stay_to_the_index_stays(selected):
+    steps = [(step.excluded, step.left) for step in selected.flow]
+    assert all(excluded >= 0 for excluded, _ in steps)
+    assert all(before[1] - after[0] == after[1] for before, after in pairwise(steps))
+    assert steps[1][1] == selected.cohort.counts["without_observation.stays"]
+    assert steps[-1][1] == len(selected.cohort.index_stays)

@@ -1,7 +1,7 @@
 """Index stays and their outcomes, with every exclusion counted."""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from records import (
@@ -19,6 +19,7 @@ from records import (
     urgency,
 )
 
+from fhir_mappings.eligibility import died_in
 from fhir_mappings.errors import SiteProfileError
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
@@ -27,7 +28,6 @@ from training.cohort.selection import (
     CohortRules,
     combine,
     count_returns,
-    died,
     flow_table,
     select,
 )
@@ -177,6 +177,7 @@ def test_return_whatever_its_reason_is_counted_by_itself():
     [
         ("exp", None, True),
         ("home", "2024-03-03T00:00:00Z", True),
+        ("home", "2024-03-01", True),
         ("home", "2024-03-09", False),
         ("home", None, False),
     ],
@@ -185,7 +186,16 @@ def test_death_in_hospital_is_told_by_disposition_or_date(end, died_on, found):
     whole = timeline(
         patient(deceasedDateTime=died_on), encounter("e", 0, 4, hospitalization=left_for(end))
     )
-    assert died(whole, whole.stays[0]) is found
+    stay = whole.stays[0]
+    assert died_in(stay, whole.death, stay.end) is found
+    counts = select(whole, RULES, None).counts
+    assert counts["deaths_in_hospital"] == int(found)
+    assert counts["without_observation.deaths_in_hospital"] == int(found)
+
+
+def test_death_long_after_a_stay_without_discharge_is_no_death_in_hospital():
+    found = cohort(encounter("e", 0, None), who=patient(deceasedDateTime="2025-06-01"))
+    assert found.counts["deaths_in_hospital"] == 0
 
 
 def test_flow_table_ends_with_the_index_stays():
@@ -195,13 +205,38 @@ def test_flow_table_ends_with_the_index_stays():
         cohort(INDEX),
     ]
     whole = combine(parts)
-    table = flow_table(whole.counts["stays"], whole.excluded)
+    table = flow_table(whole.counts["stays_apart"], whole.excluded)
     assert (table[0].left, table[0].excluded) == (5, 0)
     assert table[-1].left == len(whole.index_stays) == 2
     assert [step.left for step in table] == sorted((step.left for step in table), reverse=True)
     for before, after in pairwise(table):
         assert before.left - after.excluded == after.left
     assert {step.step for step in table[1:-1]} <= set(STEPS.values())
+
+
+def test_flow_holds_where_observation_joins_two_admissions():
+    found = cohort(
+        encounter("a", 0, 2, **HOME),
+        encounter("o", 2.2, 3, kind="OBSENC"),
+        encounter("b", 3.2, 6, **HOME),
+    )
+    assert (found.counts["stays"], found.counts["without_observation.stays"]) == (1, 2)
+    assert found.excluded == {"observation": 1}
+    table = flow_table(found.counts["stays_apart"], found.excluded)
+    assert [(step.excluded, step.left) for step in table] == [(0, 3), (1, 2), (0, 2)]
+    assert len(found.index_stays) == 2
+
+
+def test_flow_of_any_mix_of_observation_and_admission_adds_up():
+    for kinds in product(("IMP", "OBSENC"), repeat=4):
+        found = cohort(
+            *(encounter(f"e{n}", n, n + 0.8, kind=kind, **HOME) for n, kind in enumerate(kinds))
+        )
+        assert all(number >= 0 for number in found.excluded.values())
+        table = flow_table(found.counts["stays_apart"], found.excluded)
+        for before, after in pairwise(table):
+            assert before.left - after.excluded == after.left
+        assert table[-1].left == len(found.index_stays)
 
 
 def test_flow_table_of_nobody_is_empty_and_adds_up():
