@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from operator import attrgetter
 
 from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.events import Event
@@ -36,7 +37,7 @@ class Timeline:
         self.subject = subject
         self.concepts = concepts
         self.profile = profile
-        self.events = sorted((e for e in events if e.time is not None), key=_order)
+        self.events = _in_order([event for event in events if event.time is not None])
         self._series: dict[str, Series] = {}
 
     @cached_property
@@ -87,7 +88,7 @@ class Timeline:
         if series is None:
             events = [event for part in of.split(" + ") for event in self._events_of(part)]
             if " + " in of:
-                events = sorted(set(events), key=_order)
+                events = _in_order(list(set(events)))
             series = self._series[of] = Series(events)
         return series
 
@@ -101,7 +102,7 @@ class Timeline:
             prefix = of[:-1]
             names = [name for name in self.by_concept if name.startswith(prefix)]
             found = {event for name in names for event in self._events_of(name)}
-            return sorted(found, key=_order)
+            return _in_order(list(found))
         return self._concept_events(of)
 
     def _concept_events(self, concept: str) -> list[Event]:
@@ -110,7 +111,7 @@ class Timeline:
             return []
         events = [event for code in codes for event in self.by_code[code]]
         if len(codes) > 1:
-            events.sort(key=_order)
+            events = _in_order(events)
         unit = self.concepts.canonical_unit(concept)
         if unit is not None:
             convert = self.concepts.convert
@@ -145,15 +146,25 @@ class Series:
         ]
 
 
+_near = attrgetter("time", "code", "source")
+
+
+def _in_order(events: list[Event]) -> list[Event]:
+    """The events in one total order, so that the order of the input cannot matter.
+
+    Time, code and source settle it for nearly all; the rest is only asked where they do not.
+    """
+    keys = list(map(_near, events))
+    if len(set(keys)) == len(keys):
+        return sorted(events, key=_near)
+    return sorted(events, key=_order)
+
+
 def _order(event: Event) -> tuple[object, ...]:
-    """A total order, so that the order of the input cannot matter."""
-    value = event.value
     return (
-        event.time,
+        *_near(event),
         -(2**62) if event.known_at is None else event.known_at,
-        event.code,
-        event.source,
-        float("-inf") if value is None else value,
+        float("-inf") if event.value is None else event.value,
         event.unit or "",
         event.text or "",
     )

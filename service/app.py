@@ -1,8 +1,9 @@
 """The web service, put together."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
@@ -25,6 +26,21 @@ A probability is a fraction: 0.25 is 25 %.
 """
 
 
+OBJECTS_BEFORE_COLLECTING: Final = 50_000
+"""A record of half a megabyte makes some ten thousand objects, none of them in a cycle."""
+
+
+def _spare_collector() -> None:
+    """Keep the cycle collector from walking what was loaded, and from running in every request.
+
+    What was loaded stays as long as the service; walking it again and again took longer than
+    reading the record that set the collector off.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
+
+
 def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" = None) -> FastAPI:
     """Make the service.
 
@@ -42,6 +58,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.serving = Serving(chosen, risk_model)
+        _spare_collector()
         yield
 
     # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.

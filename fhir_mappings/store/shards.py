@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from fhir_mappings.errors import StoreError
 from fhir_mappings.store.schema import DATA_SCHEMA, DICTIONARY_COLUMNS, ROW_SCHEMA
 
-ROW_GROUP = 50_000
+ROW_GROUP = 20_000
 """About as many events as are read at once; a row group ends where a patient ends."""
 
 

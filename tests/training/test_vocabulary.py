@@ -19,7 +19,7 @@ from training.vocabulary import VocabularyRules, discover
 
 PATIENTS = 12
 RARE = 3
-HEART_FAILURE = concept("http://hl7.org/fhir/sid/icd-10-cm", "I50.9")
+HEART_FAILURE = concept("http://hl7.org/fhir/sid/icd-10-cm", "I50.84")
 HEART_FAILURE["coding"][0]["display"] = "Heart failure {left}"
 WARD_TEST = {"coding": [{"system": "urn:ward", "code": "X", "display": "Ward test {count}"}]}
 
@@ -107,10 +107,10 @@ def test_names_differ_where_codes_differ_in_signs_alone(found, made):
     assert made() == found
 
 
-@pytest.mark.parametrize("value", [None, 0.0, 1.0, 7.0])
+@pytest.mark.parametrize("value", [0.0, 1.0, 7.0])
 def test_what_a_site_calls_a_code_can_be_said_whatever_braces_it_has(found, value):
+    assert all(phrase(feature, None, as_of=0) for feature in found)
     said = [phrase(feature, value, as_of=0) for feature in found]
-    assert all(said)
     assert not any("{" in words or "}" in words for words in said)
     assert any("Ward test (count)" in words for words in said)
     assert any("such as heart failure (left)" in words for words in said)
