@@ -18,6 +18,7 @@ from fhir_mappings.formulary import REFERENCE
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.reading import map_record
 from fhir_mappings.records.bundles import unbundle
+from fhir_mappings.records.codes import Coder
 from fhir_mappings.records.decoding import PassedOver, Rejected, decode
 from fhir_mappings.records.files import Piece
 from fhir_mappings.records.resources import Medication
@@ -86,8 +87,10 @@ def map_chunks(pieces: Iterable[Piece], profile: SiteProfile) -> Iterator[Mapped
     the processor.
     """
     waiting = iter(pieces)
+    # One for this export alone: what another export names a code must not be told of this one.
+    coder = Coder(profile.systems)
     while True:
-        mapping = _Mapping(profile)
+        mapping = _Mapping(profile, coder)
         with _without_collector():
             more = mapping.fill(waiting)
             mapped = mapping.mapped()
@@ -114,13 +117,13 @@ def _without_collector() -> Iterator[None]:
 class _Mapping:
     """A chunk under way."""
 
-    def __init__(self, profile: SiteProfile) -> None:
+    def __init__(self, profile: SiteProfile, coder: Coder) -> None:
         self._profile = profile
         self._rows = Rows()
         self._medications: list[Drug] = []
         self._by_type: dict[str, TypeCounts] = {}
         self._rejects: list[Reject] = []
-        self._lines = Reading(profile)
+        self._lines = Reading(profile, coder=coder)
         self._questionable = self._lines.questionable
 
     def mapped(self) -> MappedChunk:
@@ -164,7 +167,7 @@ class _Mapping:
         if isinstance(unbundled, Rejected):
             self._reject(piece, unbundled)
             return
-        reading = Reading(self._profile, unbundled.ids)
+        reading = Reading(self._profile, unbundled.ids, self._lines.coder)
         for record in unbundled.records:
             self._record(record, piece, reading)
         self._questionable.update(reading.questionable)

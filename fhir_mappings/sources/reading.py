@@ -30,12 +30,18 @@ class Reading:
     Args:
         profile: how the site codes.
         ids: for a Bundle, the id that each ``fullUrl`` stands for.
+        coder: the spelling of codes, where what it learns should stay with one export.
 
     """
 
-    def __init__(self, profile: SiteProfile, ids: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        profile: SiteProfile,
+        ids: dict[str, str] | None = None,
+        coder: Coder | None = None,
+    ) -> None:
         self.profile = profile
-        self.coder = site_coder(profile)
+        self.coder = coder or site_coder(profile)
         self.concepts: ConceptTables = site_concepts(profile)
         self.ids = ids or {}
         self.questionable: Counter[tuple[str, str]] = Counter()
