@@ -37,7 +37,7 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         envvar="READMIT_PROFILE",
-        help="Site profile: default, mimic, synthea, clinosim, or a .toml file. "
+        help="Site profile: default, mimic, synthea, clinosim, simulated, or a .toml file. "
         "Where a store exists, the one that it was written with.",
     ),
 ]

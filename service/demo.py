@@ -37,7 +37,7 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
 
     """
     records, store, mlruns = folder / "records", folder / "store", folder / "mlruns"
-    profile = load_profile("default")
+    profile = load_profile("simulated")
     with progress() as report:
         simulated = simulate(
             records, patients, seed, lambda done, whole: report("simulate", done, whole)

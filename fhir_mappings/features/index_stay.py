@@ -42,11 +42,15 @@ def _emergency_wait_hours(view: "View") -> float:
 
 
 def _weekend_discharge(view: "View") -> float:
+    if view.stay.end is None:
+        return _NAN
     moment = as_datetime(view.end, view.stay.utc_offset)
     return float(moment.weekday() >= _SATURDAY)
 
 
 def _discharge_hour(view: "View") -> float:
+    if view.stay.end is None:
+        return _NAN
     moment = as_datetime(view.end, view.stay.utc_offset)
     return moment.hour + moment.minute / 60
 

@@ -1,6 +1,7 @@
 """Site profiles: how a hospital codes its stays and its concepts, as data (TOML), not Python.
 
-A profile ships with readmit by name (``default``, ``mimic``, ``synthea``, ``clinosim``) or is a
+A profile ships with readmit by name (``default``, ``mimic``, ``synthea``, ``clinosim``,
+``simulated``) or is a
 file of the site's own; it starts from ``default`` and says only what differs.
 """
 
@@ -14,7 +15,7 @@ import msgspec
 
 from fhir_mappings.errors import SiteProfileError
 
-SHIPPED = ("default", "mimic", "synthea", "clinosim")
+SHIPPED = ("default", "mimic", "synthea", "clinosim", "simulated")
 """The profiles that ship with readmit."""
 
 
