@@ -1,8 +1,7 @@
 """Site profiles: how a hospital codes its stays and its concepts, as data (TOML), not Python.
 
 A profile ships with readmit by name (``default``, ``mimic``, ``synthea``, ``clinosim``,
-``simulated``) or is a
-file of the site's own; it starts from ``default`` and says only what differs.
+``simulated``) or is a file of the site's own. What it does not say is as in ``default``.
 """
 
 from functools import cache
