@@ -96,7 +96,9 @@ def _bundle_to_try(records: Path, folder: Path) -> Path:
     store does, and give another probability.
     """
     with (folder / "scores.csv").open(encoding="utf-8", newline="") as scores:
-        lines = [line for line in csv.DictReader(scores) if line["probability"]]
+        latest = {line["subject"]: line for line in csv.DictReader(scores)}
+    # The service scores the latest stay: of patients for whom that one has a score.
+    lines = [line for line in latest.values() if line["probability"]]
     subject = max(lines, key=lambda line: float(line["probability"]))["subject"]
     entries: list[dict[str, Any]] = []
     drugs: dict[str, dict[str, Any]] = {}

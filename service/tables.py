@@ -186,4 +186,5 @@ def evaluation_tables(answer: Mapping[str, Any]) -> RenderableType:
 def show(console: Console, *parts: RenderableType) -> None:
     """Print, with names and codes kept as they are."""
     for part in parts:
-        console.print(part)
+        # A sentence or a command is left whole: a line that was broken cannot be copied.
+        console.print(part, soft_wrap=isinstance(part, str))
