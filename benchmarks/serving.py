@@ -14,25 +14,28 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import mlflow
+import msgspec
 import numpy as np
 
-from benchmarks.measuring import Result, at_most, figure
+from benchmarks.measuring import Result, at_most, figure, in_turns
 from fhir_mappings.eligibility import why_not
 from fhir_mappings.features.engine import View
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.reading import read_bundle
+from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.decoding import Rejected, decode
 from fhir_mappings.records.files import export_files, pieces
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.store import open_store
 from fhir_mappings.timeline import Timeline
+from service.scoring import score_stay
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
 from training.risk_model import champion, read_champion
@@ -80,7 +83,30 @@ def run(folder: Path) -> list[Result]:
             f"{len(body):,} bytes, {profile.name} record",
         ),
         figure("POST /v1/score, p95", float(np.quantile(seconds["ours"], 0.95)) * 1000, "ms"),
+        *_parts(mlruns, body, profile),
     ]
+
+
+def _parts(mlruns: Path, body: bytes, profile: SiteProfile) -> list[Result]:
+    """Where the time of one record goes, without HTTP, each step by itself."""
+    model = champion(mlruns)
+    timeline = _timeline(body, profile)
+    stay = timeline.stays[-1]
+    row = View(timeline, stay, stay.end or 0).row(model.features)
+    steps: dict[str, Callable[[], object]] = {
+        "bare msgspec decoding": lambda: msgspec.json.decode(body),
+        "taken apart, checked and decoded": lambda: unbundle(body),
+        "the same, mapped into events": lambda: read_bundle(body, profile),
+        "row of the model's features": lambda: View(timeline, stay, stay.end or 0).row(
+            model.features
+        ),
+        "contributions": lambda: model.explain(row),
+        "score with reasons, LACE and HOSPITAL": lambda: score_stay(
+            model, timeline, stay, stay.end or 0
+        ),
+    }
+    seconds = in_turns(40, **steps)
+    return [figure(f"in the process: {name}", seconds[name] * 1000, "ms") for name in steps]
 
 
 def trained(folder: Path) -> Path:
