@@ -17,6 +17,7 @@ from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.decoding import PassedOver, Rejected
 from fhir_mappings.records.resources import (
+    AboutAPatient,
     Condition,
     Encounter,
     Medication,
@@ -74,7 +75,7 @@ class PatientRecords(NamedTuple):
     questionable: Counter[tuple[str, str]]
 
 
-def map_record(record: msgspec.Struct, reading: Reading) -> Mapped | None:
+def map_record(record: Patient | AboutAPatient, reading: Reading) -> Mapped | None:
     """The events of one record; None where it belongs to no patient.
 
     Raises:
@@ -88,11 +89,11 @@ def map_record(record: msgspec.Struct, reading: Reading) -> Mapped | None:
     if isinstance(record, Patient):
         subject: str | None = record.id
     else:
-        subject = reading.patient_of(record.subject)  # type: ignore[attr-defined]  # the others do
+        subject = reading.patient_of(record.subject)
     if not subject:
         return None
-    source = f"{type(record).__name__}/{record.id}"  # type: ignore[attr-defined]  # resources only
-    updated = reading.updated(record.meta)  # type: ignore[attr-defined]  # resources only
+    source = f"{type(record).__name__}/{record.id}"
+    updated = reading.updated(record.meta)
     return Mapped(subject, source, updated, events)
 
 
@@ -126,7 +127,7 @@ def read_bundle(body: bytes, profile: SiteProfile) -> PatientRecords:
             if drugs.get(REFERENCE + record.id, (0, ()))[0] <= updated:
                 drugs[REFERENCE + record.id] = updated, medication_codes(record, reading)
             continue
-        if not record.id:  # type: ignore[attr-defined]  # every resource has one
+        if not record.id:
             # As in a batch: records without an id would take one another's place.
             rejected.append(Rejected(f"{type(record).__name__}.id", "missing"))
             continue

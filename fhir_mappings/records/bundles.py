@@ -16,6 +16,7 @@ from fhir_mappings.records.decoding import (
     decode_checked,
     why_not_json,
 )
+from fhir_mappings.records.resources import Record
 
 
 class Entry(msgspec.Struct, gc=False, rename="camel"):
@@ -28,7 +29,7 @@ class Entry(msgspec.Struct, gc=False, rename="camel"):
 class Unbundled(NamedTuple):
     """The resources of a Bundle, in order, and the ids that its full URLs stand for."""
 
-    records: list[msgspec.Struct | PassedOver | Rejected]
+    records: list[Record | PassedOver | Rejected]
     ids: dict[str, str]
 
 
@@ -88,16 +89,14 @@ def _without(raw: bytes, part: bytes) -> bytes:
     return raw[:start] + b"[]" + raw[start + len(part) :]
 
 
-def _record(
-    entry: Entry, place: int, ids: dict[str, str]
-) -> msgspec.Struct | PassedOver | Rejected | None:
+def _record(entry: Entry, place: int, ids: dict[str, str]) -> Record | PassedOver | Rejected | None:
     if not entry.resource:
         return None
     record = decode_checked(entry.resource)
     if isinstance(record, Rejected):
         return Rejected(f"Bundle.entry[{place}].{record.element}", record.reason)
     if entry.full_url is not None and not isinstance(record, PassedOver):
-        named: str = record.id  # type: ignore[attr-defined]  # every resource has one
+        named = record.id
         ids[entry.full_url] = named or last_segment(entry.full_url)
         if not named:
             record = msgspec.structs.replace(record, id=ids[entry.full_url])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jiter
 import msgspec
 
-from fhir_mappings.records.resources import RESOURCES
+from fhir_mappings.records.resources import RESOURCES, Record
 
 DEEPEST = 64
 """Objects and arrays nested deeper than this are refused; R4 resources in use reach about 15."""
@@ -34,9 +34,7 @@ class _Header(msgspec.Struct, gc=False, rename="camel"):
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _header = msgspec.json.Decoder(_Header)
-_decoder: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
-    reduce(or_, RESOURCES.values())
-)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(reduce(or_, RESOURCES.values()))
 _OUT_OF_RANGE = "Number out of range"
 _path = re.compile(r" - at `\$(.*)`$")
 _type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
@@ -45,7 +43,7 @@ _NO_OPENING_BRACKET = bytes(sorted(set(range(256)) - set(b"[{")))
 _innermost = re.compile(rb"(?:\[\]|\{\})+")
 
 
-def decode(raw: bytes) -> msgspec.Struct | PassedOver | Rejected:
+def decode(raw: bytes) -> Record | PassedOver | Rejected:
     """Decode one resource.
 
     JSON that readers disagree about (duplicate keys, NaN, numbers beyond a double, a byte order
@@ -97,7 +95,7 @@ def _repeated_key(raw: bytes) -> Rejected | None:
     return None
 
 
-def decode_checked(raw: bytes | msgspec.Raw) -> msgspec.Struct | PassedOver | Rejected:
+def decode_checked(raw: bytes | msgspec.Raw) -> Record | PassedOver | Rejected:
     """Decode one resource out of JSON that ``why_not_json`` has let pass."""
     try:
         return _decoder.decode(raw)

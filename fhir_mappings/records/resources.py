@@ -190,7 +190,21 @@ class Procedure(Resource):
     performed_period: Period | None = None
 
 
-RESOURCES: dict[str, type[msgspec.Struct]] = {
+AboutAPatient = (
+    Encounter
+    | Condition
+    | Observation
+    | MedicationRequest
+    | MedicationAdministration
+    | MedicationStatement
+    | Procedure
+)
+"""The records that name their patient as ``subject``."""
+
+Record = Patient | Medication | AboutAPatient
+"""Everything that is decoded."""
+
+RESOURCES: dict[str, type[Record]] = {
     record.__name__: record
     for record in (
         Patient,
