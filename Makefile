@@ -49,8 +49,8 @@ docs: $(VENV)/runtime ## Make the generated parts of docs/
 	$(BIN)/python -m fhir_mappings.features.reference > docs/reference/features.md
 
 lock: ## Pin direct and indirect dependencies with hashes (needs uv on the path)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove what was made, the virtual environment too
 	rm -rf $(VENV) demo store scores.csv build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
