@@ -8,6 +8,7 @@ must prove their worth on patients the trees have not seen.
 
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import xgboost
@@ -34,8 +35,7 @@ SMALL_MATRIX = 5_000_000
 _SIGN = {"raises": 1, "lowers": -1, "either": 0}
 
 
-@dataclass(frozen=True)
-class FitSettings:
+class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of the trees, as MLflow records them."""
 
     max_depth: int = 3
@@ -122,7 +122,7 @@ def fit_trees(
     """
     settings = settings or FitSettings()
     if values.size <= SMALL_MATRIX:
-        settings = replace(settings, threads=1)
+        settings = msgspec.structs.replace(settings, threads=1)
     task = _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
     count = int(folds.max()) + 1
     everything = np.ones(len(features), dtype=np.bool_)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -299,7 +299,7 @@ def _parameters(
     study: _Study, settings: FitSettings, seed: int, bootstrap: int
 ) -> dict[str, object]:
     return {
-        **asdict(settings),
+        **msgspec.structs.asdict(settings),
         "seed": seed,
         "bootstrap": bootstrap,
         "trees": study.fit.rounds,

@@ -1,0 +1,80 @@
+"""Commands of the clinic: scores of a whole store, the service, and the demo."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.commands.options import (
+    DEFAULT_MLRUNS,
+    DEFAULT_STORE,
+    JsonOption,
+    MlrunsOption,
+    ProfileOption,
+    StoreOption,
+    plain,
+    print_json,
+    profile_for,
+)
+
+
+def score(
+    out: Annotated[Path, typer.Option(help="A .csv or .parquet file.")] = Path("scores.csv"),
+    store: StoreOption = DEFAULT_STORE,
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of a risk model, instead of the champion.")
+    ] = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score every stay in the store at its discharge, with reasons, into a table."""
+    from fhir_mappings.store import open_store
+    from service.batch import score_store
+    from service.terminal import progress
+    from training.risk_model import champion, load_risk_model
+
+    chosen = profile_for(store, profile)
+    risk_model = champion(mlruns) if model is None else load_risk_model(model)
+    with open_store(store) as opened, progress(quiet=as_json) as report:
+        summary = score_store(opened, chosen, risk_model, out, report)
+    answer = plain(summary)
+    if as_json:
+        print_json(answer)
+        return
+    from service.tables import show, table
+    from service.terminal import results
+
+    rows = [("scored", summary.scored), *sorted(summary.not_scored.items())]
+    show(results, table(f"{summary.stays:,} stays, written to {out}", ("", "stays"), rows))
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Loopback alone, until callers are identified.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    profile: ProfileOption = None,
+) -> None:
+    """Serve scores with explanations on this machine."""
+    from service.serve import serve as run
+    from service.settings import load_settings
+
+    changes: dict[str, Any] = {"host": host, "port": port, "mlruns": mlruns}
+    if profile is not None:
+        changes["profile"] = profile
+    run(load_settings().model_copy(update=changes))
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path("demo"),
+    patients: Annotated[int, typer.Option(min=200, help="How many simulated patients.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve at the end.")] = True,
+) -> None:
+    """Show the whole product on a [bold]simulated[/] hospital, from records to scores."""
+    from service.demo import run
+
+    run(folder, patients=patients, seed=seed, port=port, serving=serving)
