@@ -6,6 +6,7 @@ trees, strong shrinkage, monotone constraints from the declarations, and a choic
 must prove their worth on patients the trees have not seen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -31,6 +32,9 @@ OUTCOMES_A_FEATURE = 100
 
 SMALL_MATRIX = 5_000_000
 """Values up to which a matrix is fitted with one thread."""
+
+Watch = Callable[[int, float], None]
+"""Told of rounds boosted and the out-of-fold loss that they reached."""
 
 _SIGN = {"raises": 1, "lowers": -1, "either": 0}
 
@@ -120,10 +124,7 @@ def fit_trees(
         seed: of row and column sampling.
         settings: of the trees.
     """
-    settings = settings or FitSettings()
-    if values.size <= SMALL_MATRIX:
-        settings = msgspec.structs.replace(settings, threads=1)
-    task = _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
+    task = _task(features, values, outcome, folds, seed, settings or FitSettings())
     count = int(folds.max()) + 1
     everything = np.ones(len(features), dtype=np.bool_)
     used, best = everything, _boost_folds(task, [everything] * count)
@@ -166,7 +167,53 @@ def _log_loss(margin: FloatArray, outcome: BoolArray) -> FloatArray:
     return np.asarray(np.logaddexp(0, margin) - outcome * margin, dtype=np.float64)
 
 
-def _boost_folds(task: _Task, used_by_fold: list[BoolArray]) -> _Rounds:
+def out_of_fold_loss(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    folds: npt.NDArray[np.int8],
+    *,
+    seed: int,
+    settings: FitSettings,
+    watch: Watch,
+) -> float:
+    """The out-of-fold log loss of settings with every feature in use: what a search looks at.
+
+    It is ``fit_trees`` without its choice of features, which costs three times as much and moves
+    all settings alike.
+
+    Args:
+        features: as for ``fit_trees``, like all down to ``settings``.
+        values: stays x features.
+        outcome: readmission of each stay.
+        folds: patient-disjoint folds.
+        seed: of row and column sampling.
+        settings: of the trees.
+        watch: told (rounds, loss) every ``ROUND_STEP`` rounds; it may raise to give up.
+    """
+    task = _task(features, values, outcome, folds, seed, settings)
+    everything = np.ones(len(features), dtype=np.bool_)
+    return _boost_folds(task, [everything] * (int(folds.max()) + 1), watch).loss
+
+
+def _task(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    folds: npt.NDArray[np.int8],
+    seed: int,
+    settings: FitSettings,
+) -> _Task:
+    if values.size <= SMALL_MATRIX:
+        settings = msgspec.structs.replace(settings, threads=1)
+    return _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
+
+
+def _unwatched(rounds: int, loss: float) -> None:
+    """Nobody looks on."""
+
+
+def _boost_folds(task: _Task, used_by_fold: list[BoolArray], watch: Watch = _unwatched) -> _Rounds:
     """Boost the fold models in step, until their joint out-of-fold loss no longer falls."""
     runs = []
     for fold, used in enumerate(used_by_fold):
@@ -183,6 +230,7 @@ def _boost_folds(task: _Task, used_by_fold: list[BoolArray]) -> _Rounds:
         loss = float(_log_loss(margins, task.outcome).mean())
         if rounds >= FEWEST_ROUNDS and loss < best.loss:
             best = replace(best, rounds=rounds, loss=loss, margins=margins.copy())
+        watch(rounds, loss)
         if rounds - best.rounds >= PATIENCE and best.rounds:
             break
     return best
