@@ -1,20 +1,12 @@
-"""Plots of a study as SVG text: the same study gives the same bytes.
-
-Figures are built with the object interface: pyplot keeps every figure in a global list, which a
-long-running process would never let go of.
-"""
+"""Plots of a study as SVG text: the same study gives the same bytes."""
 
 from collections.abc import Mapping, Sequence
-from io import StringIO
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from training.drawing import COLOURS, figure, svg
 from training.study_data import BoolArray, FloatArray
 
-_COLOURS = ("#0b5394", "#b45f06", "#38761d", "#741b47")
 _WILSON = 1.96
 _FEWEST_IN_GROUP = 20
 
@@ -28,20 +20,20 @@ def roc_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, source: str) 
         source: what the records are, shown under the title.
 
     """
-    figure, axes = _figure("Discrimination (ROC)", source)
-    for (name, score), colour in zip(risks.items(), _COLOURS, strict=False):
+    drawn, axes = figure("Discrimination (ROC)", source)
+    for (name, score), colour in zip(risks.items(), COLOURS, strict=False):
         found, false = _counts(score, outcome)
         axes.plot(false / false[-1], found / found[-1], color=colour, label=name)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower right", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def precision_recall_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, source: str) -> str:
     """Precision against recall of several rankings of the same stays; arguments as for ROC."""
-    figure, axes = _figure("Precision and recall", source)
-    for (name, score), colour in zip(risks.items(), _COLOURS, strict=False):
+    drawn, axes = figure("Precision and recall", source)
+    for (name, score), colour in zip(risks.items(), COLOURS, strict=False):
         found, false = (counts[1:] for counts in _counts(score, outcome))
         axes.step(found / found[-1], found / (found + false), color=colour, label=name)
     axes.axhline(outcome.mean(), color="grey", linestyle=":", linewidth=1)
@@ -52,7 +44,7 @@ def precision_recall_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, 
         ylim=(0, 1),
     )
     axes.legend(loc="upper right", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -> str:
@@ -60,7 +52,7 @@ def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -
 
     Small studies get fewer groups, so that each has at least some twenty stays.
     """
-    figure, axes = _figure("Calibration", source)
+    drawn, axes = figure("Calibration", source)
     count = int(np.clip(len(outcome) // _FEWEST_IN_GROUP, 2, 10))
     groups = np.array_split(np.argsort(probability, kind="stable"), count)
     predicted = np.array([probability[group].mean() for group in groups])
@@ -72,24 +64,24 @@ def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -
         / (1 + _WILSON**2 / sizes)
         * np.sqrt(observed * (1 - observed) / sizes + _WILSON**2 / (4 * sizes**2))
     )
-    axes.vlines(predicted, centre - half, centre + half, color=_COLOURS[0], linewidth=1)
-    axes.plot(predicted, observed, "o", color=_COLOURS[0], label=f"{count} groups of equal size")
+    axes.vlines(predicted, centre - half, centre + half, color=COLOURS[0], linewidth=1)
+    axes.plot(predicted, observed, "o", color=COLOURS[0], label=f"{count} groups of equal size")
     top = float(max(predicted.max(), (centre + half).max())) * 1.05
     axes.plot([0, top], [0, top], color="grey", linestyle=":", linewidth=1, label="ideal")
     axes.set(xlabel="predicted risk", ylabel="observed readmissions", xlim=(0, top), ylim=(0, top))
     axes.legend(loc="upper left", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def importance_plot(strongest: Sequence[tuple[str, float]], source: str) -> str:
     """The features with the largest mean absolute contribution, in log-odds."""
-    figure, axes = _figure(
+    drawn, axes = figure(
         "What moves the risk", source, height=max(2.8, 1.4 + 0.26 * len(strongest))
     )
     names = [name for name, _ in strongest][::-1]
-    axes.barh(names, [size for _, size in strongest][::-1], color=_COLOURS[0])
+    axes.barh(names, [size for _, size in strongest][::-1], color=COLOURS[0])
     axes.set(xlabel="mean absolute contribution (log-odds)")
-    return _svg(figure)
+    return svg(drawn)
 
 
 def _counts(score: FloatArray, outcome: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -98,19 +90,3 @@ def _counts(score: FloatArray, outcome: BoolArray) -> tuple[FloatArray, FloatArr
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     found = np.cumsum(outcome[order])[ends]
     return np.append(0.0, found), np.append(0.0, ends + 1 - found)
-
-
-def _figure(title: str, source: str, height: float = 4.6) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(f"{title}\n{source}", loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    text = StringIO()
-    # Without a fixed salt and date every file would differ from the last.
-    with mpl.rc_context({"svg.hashsalt": "readmit", "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()

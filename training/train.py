@@ -15,7 +15,7 @@ import xgboost
 from fhir_mappings.features.declaration import Feature
 from training import plots, tracking
 from training.calibration import Platt, fit_platt
-from training.evaluate import Evaluation, Risk, evaluate
+from training.evaluation.evaluate import Evaluation, Risk, evaluate
 from training.fit import Fit, FitSettings, fit_trees
 from training.risk_model import (
     Calibration,

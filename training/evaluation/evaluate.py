@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from training import metrics
+from training.evaluation import metrics
 from training.risk_model import Interval
 from training.study_data import BoolArray, FloatArray
 
