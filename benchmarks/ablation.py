@@ -20,7 +20,8 @@ from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
-from training.evaluation.evaluate import Risk, evaluate
+from training.evaluation.evaluate import evaluate
+from training.evaluation.measures import Risk
 from training.findings import Evaluation
 from training.fitted import Fitted, fit_study
 from training.simulated_hospital import simulate

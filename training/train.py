@@ -11,7 +11,8 @@ import xgboost
 
 from training import run_files, tracking
 from training.calibration import fit_platt
-from training.evaluation.evaluate import Risk, evaluate
+from training.evaluation.evaluate import evaluate
+from training.evaluation.measures import Risk
 from training.evaluation.subgroups import fairness
 from training.explanation.importance import explanation
 from training.explanation.leakage import audit_leakage
