@@ -19,6 +19,7 @@ from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
+from training.cohort.attributes import attributes
 from training.cohort.selection import (
     CohortRules,
     FlowStep,
@@ -173,6 +174,8 @@ def _row(
         "lace": float(lace(view).points),
         "hospital": float(hospital(view).points),
         "died_within_horizon": index.died_within_horizon,
+        "days_to_readmission": index.days_to_readmission,
+        **attributes(view),
         "readmitted": index.readmitted,
     }
     return view.row(features), facts
@@ -192,6 +195,7 @@ def _assembled(
     exact[np.abs(exact) > np.finfo(np.float32).max] = np.nan
     values = exact.astype(np.float32)
     table = pd.DataFrame(stays)
+    table["days_to_readmission"] = table["days_to_readmission"].astype(np.float64)
     outcome = table.pop("readmitted").to_numpy(dtype=bool)
     subjects = table["subject"].to_numpy(dtype=object)
     digest = hashlib.sha256(values.tobytes())
