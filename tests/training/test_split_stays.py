@@ -152,7 +152,12 @@ def test_patients_seen_at_both_kinds_of_site_go_to_one_side_and_are_counted(at_s
 
 @pytest.mark.parametrize(
     ("share", "expected"),
-    [(0.2, {"Harbour"}), (0.28, {"North"}), (0.72, {"Central", "Harbour"}), (0.9, {"Central", "North"})],
+    [
+        (0.2, {"Harbour"}),
+        (0.28, {"North"}),
+        (0.72, {"Central", "Harbour"}),
+        (0.9, {"Central", "North"}),
+    ],
 )
 def test_the_sites_chosen_come_nearest_to_the_share_asked_for(at_sites, share, expected):
     data = at_sites(THREE, stays_a_patient=1.0)
