@@ -17,6 +17,7 @@ from training import plots, tracking
 from training.calibration import Platt, fit_platt
 from training.evaluate import Evaluation, Risk, evaluate
 from training.fit import Fit, FitSettings, fit_trees
+from training.promotion import register_run
 from training.risk_model import (
     Calibration,
     FeatureReference,
@@ -151,7 +152,7 @@ def train(
         with phase("save"):
             strongest = _write_artifacts(artifacts, study, intended_population)
         with phase("log"):
-            registered = tracking.record_run(
+            registered = register_run(
                 mlruns,
                 artifacts,
                 parameters=_parameters(study, settings, seed, bootstrap),

@@ -107,7 +107,7 @@ def test_mlflow_keeps_the_record(results, mlruns):
 def test_a_challenger_is_promoted_by_version_and_an_unknown_version_is_refused(
     results, make_study, tmp_path
 ):
-    from training.tracking import promote
+    from training.promotion import promote
 
     for seed in (1, 2):
         train(make_study(300, seed=seed), tmp_path, bootstrap=10)
