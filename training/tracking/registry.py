@@ -110,23 +110,31 @@ def make_champion(mlruns: Path, version: str, manifest_sha256: str) -> Champion:
         RiskModelError: if there is no such version, or its folder is not what was decided on.
     """
     one = version_of(mlruns, version)
-    if (found := fingerprint(one.folder)) != manifest_sha256:
-        raise RiskModelError(f"version {version} is not the model that was decided on")
     note = Champion(
         name=REGISTERED_NAME,
         version=version,
         run_id=one.run_id,
         folder=one.folder.relative_to(mlruns).as_posix(),
-        manifest_sha256=found,
+        manifest_sha256=manifest_sha256,
     )
+    if "champion" in one.aliases and "challenger" not in one.aliases and _noted(mlruns) == note:
+        return note
+    if fingerprint(one.folder) != manifest_sha256:
+        raise RiskModelError(f"version {version} is not the model that was decided on")
     client = connect(mlruns)
-    if "champion" not in one.aliases:
-        client.set_registered_model_alias(REGISTERED_NAME, "champion", version)
+    client.set_registered_model_alias(REGISTERED_NAME, "champion", version)
     if "challenger" in one.aliases:
         client.delete_registered_model_alias(REGISTERED_NAME, "challenger")
-    if read_champion(mlruns) != note:
-        write_champion(mlruns, note)
+    write_champion(mlruns, note)
     return note
+
+
+def _noted(mlruns: Path) -> Champion | None:
+    try:
+        return read_champion(mlruns)
+    except RiskModelError:
+        # Somebody's edit. It names nothing, and is written anew.
+        return None
 
 
 def settle(mlruns: Path, version: str, *, challenger: bool) -> None:
