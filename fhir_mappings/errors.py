@@ -67,3 +67,10 @@ class RiskModelError(ReadmitError):
     exit_code = 6
     status = 503
     title = "Risk model"
+
+
+class PromotionError(ReadmitError):
+    """A model may not be put into use, or the record of promotions is not what was signed."""
+
+    exit_code = 7
+    title = "Promotion"

@@ -7,6 +7,7 @@ nothing but the run.
 import msgspec
 
 from training.risk_model import Interval
+from training.study import Waiver
 
 Measures = dict[str, Interval]
 """Measures by name: auroc, auprc, brier, scaled_brier, log_loss, calibration_slope,
@@ -243,6 +244,34 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     trees: int
     packages: dict[str, str]
     """Versions of what decides the result: python, numpy, xgboost."""
+    champion_sha256: str | None = None
+    """The manifest of the model in use that this run was compared with; None for no model."""
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gate said of a model."""
+
+    gate: str
+    """``discrimination``, ``calibration``, ``subgroup``, ``leakage`` or ``reproducibility``."""
+    passed: bool
+    waived: bool
+    """Whether a written exception covers each thing that it did not pass on."""
+    sentences: tuple[str, ...]
+    """What was measured, and against what."""
+    failures: tuple[str, ...]
+    """What it did not pass on; empty where it passed."""
+    unjudged: tuple[str, ...]
+    """What could not be judged, and why: suppressed groups, say."""
+    waivers: tuple[Waiver, ...]
+    """The exceptions that were needed."""
+
+
+class Gated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gates said when the model was trained (``gates.json``)."""
+
+    results: tuple[GateResult, ...]
+    champion: str | None
+    """The version that was in use then; None where there was none."""
 
 
 FILES: dict[str, type[msgspec.Struct]] = {
@@ -253,6 +282,7 @@ FILES: dict[str, type[msgspec.Struct]] = {
     "explanation.json": Explanation,
     "learning.json": Learning,
     "search.json": Search,
+    "gates.json": Gated,
 }
 """The findings among a run's artifacts, beside ``study.json``, ``flow.json``, ``plots/*.svg`` and
 the risk model in ``model/``."""

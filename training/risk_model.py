@@ -323,6 +323,15 @@ def load_risk_model(
     return model
 
 
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of a risk model's manifest, after every file was checked against it.
+
+    Raises:
+        RiskModelError: if a file is missing, changed or not of ours.
+    """
+    return _checked(folder, None)[2]
+
+
 def champion(mlruns: Path) -> RiskModel:
     """The model in use, by the note that promotion leaves beside MLflow's database.
 

@@ -99,23 +99,16 @@ def test_mlflow_keeps_the_record(results, mlruns):
     assert version.run_id == results[1].run_id
     assert version.source.endswith("/artifacts/model")
     files = {path.path for path in client.list_artifacts(results[0].run_id)}
-    assert {"model", "plots", "flow.json", "evaluation.json", "strongest.json"} == files
+    assert {
+        "model",
+        "plots",
+        "flow.json",
+        "evaluation.json",
+        "strongest.json",
+        "gates.json",
+    } == files
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-
-
-def test_a_challenger_is_promoted_by_version_and_an_unknown_version_is_refused(
-    results, make_study, tmp_path
-):
-    from training.tracking import promote
-
-    for seed in (1, 2):
-        train(make_study(300, seed=seed), tmp_path, bootstrap=10)
-    before = read_champion(tmp_path)
-    with pytest.raises(RiskModelError, match="no version 9"):
-        promote(tmp_path, "9")
-    assert read_champion(tmp_path) == before
-    assert promote(tmp_path, "2").version == champion(tmp_path).version == "2"
 
 
 def test_a_run_whose_model_is_damaged_fails_and_registers_nothing(results, tmp_path):

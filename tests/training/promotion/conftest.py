@@ -1,0 +1,29 @@
+"""Runs as training leaves them, each in a folder of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from promotion_runs import RunFiles, good_run
+
+from training.study import Study
+
+MakeRun = Callable[..., RunFiles]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path, save: Callable[[Path], str]) -> MakeRun:
+    def make(study: Study | None = None, name: str = "run") -> RunFiles:
+        return good_run(tmp_path, save, study, name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty database of MLflow: making one takes forty migrations."""
+    from training.tracking.client import connect
+
+    folder = tmp_path_factory.mktemp("blank")
+    connect(folder).search_experiments()
+    return (folder / "mlflow.db").read_bytes()
