@@ -1,39 +1,36 @@
 """A feature's name as an axis of a plot can carry it: short, with its unit, in plain words."""
 
+import re
+from textwrap import shorten
+
+from fhir_mappings.concepts.written_units import written_unit
 from fhir_mappings.features.declaration import Feature
 
-_UNITS = {
-    "a": "years",
-    "d": "days",
-    "h": "hours",
-    "Cel": "°C",
-    "mm[Hg]": "mmHg",
-    "10*3/uL": "10³/µL",
-    "{INR}": "",
-}
-"""UCUM codes that people write otherwise; the others read as they are."""
-
-_LONGEST = 44
+_LONGEST = 76
+"""Two lines beside a plot."""
+_LESS = re.compile(r", | among all | to the moment of scoring| \(ICD")
+"""Where a description turns to details that a plot can do without."""
 _DIAGNOSIS = "a diagnosis such as "
 
 
-def label(feature: Feature, *, longest: int = _LONGEST) -> str:
-    """A declared feature's name in words; of a vocabulary feature, what the site calls the code.
+def label(feature: Feature) -> str:
+    """What is measured, in words short enough to stand beside a row of a plot.
 
-    The description would be a sentence, too long for an axis, and the name is what the tables and
-    the model's own files say.
-
-    Args:
-        feature: the declaration.
-        longest: letters after which it is cut, without the unit.
+    A declared feature goes by the start of its description. Where that only says what 1
+    means, or how it is coded, its name in words is clearer. A vocabulary feature goes by what the
+    site calls the code.
     """
     if feature.family == "vocabulary":
         said = (feature.phrases.one or feature.phrases.many).partition(" {")[0]
         said = said.removeprefix(_DIAGNOSIS)
-    else:
+    elif feature.description[:1].isdigit() or ": " in feature.description:
         said = feature.name.replace("_", " ")
-    said = said[:1].upper() + said[1:]
-    if len(said) > longest:
-        said = said[: longest - 1].rstrip() + "…"
-    unit = _UNITS.get(feature.unit or "", feature.unit or "")
-    return f"{said} ({unit})" if unit and unit not in said.lower().split() else said
+    else:
+        said = _LESS.split(feature.description.rstrip("."), maxsplit=1)[0]
+    return with_unit(feature, shorten(said[:1].upper() + said[1:], _LONGEST, placeholder=" …"))
+
+
+def with_unit(feature: Feature, said: str) -> str:
+    """The words with the feature's unit after them, where they do not name it themselves."""
+    unit = written_unit(feature.unit)
+    return f"{said} ({unit})" if unit and unit not in said.lower() else said
