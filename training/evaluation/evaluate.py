@@ -1,150 +1,84 @@
-"""How well risks hold on the test stays, beside LACE, HOSPITAL and the prevalence.
+"""How well risks hold on the test stays, beside LACE, HOSPITAL and other peers.
 
-Stays of one patient resemble each other. Intervals therefore resample patients, not stays, and
-differences compare two risks on the same resamples. LACE and HOSPITAL rank the test stays by their
-points. For Brier score, log loss and calibration the points become a probability by a logistic
-regression fitted on the training part: recalibrated to this hospital, which flatters them.
+LACE and HOSPITAL rank the test stays by their points. For Brier score, log loss, calibration and
+the high band the points become a probability by a logistic regression fitted on the training part:
+recalibrated to this hospital, which flatters them. Differences compare two risks on the same
+resampled patients.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation import metrics
-from training.risk_model import Interval
+from training.evaluation.capacity import capacities
+from training.evaluation.curves import calibration_curve, decision_curve
+from training.evaluation.measures import COMPARED, Risk, measure_risk
+from training.evaluation.resampling import estimates
+from training.findings import Evaluation, Measures
+from training.study import EvaluationRules
 from training.study_data import BoolArray, FloatArray
-
-_CELLS = 4_000_000
-"""Weights held at once: some 30 MB of resamples x stays."""
-
-Measure = Callable[[FloatArray, BoolArray, FloatArray], FloatArray]
-
-RANKING: dict[str, Measure] = {"auroc": metrics.auroc, "auprc": metrics.average_precision}
-"""Measures that need only an order."""
-PROBABILITY: dict[str, Measure] = {
-    "brier": metrics.brier,
-    "log_loss": metrics.log_loss,
-    "calibration_slope": metrics.calibration_slope,
-    "calibration_intercept": metrics.calibration_intercept,
-}
-"""Measures that need a probability."""
-COMPARED = ("auroc", "auprc", "brier", "log_loss")
-"""Measures of which a difference between two risks means something."""
-
-
-@dataclass(frozen=True)
-class Risk:
-    """What a model or a score says of each test stay: an order, and a probability."""
-
-    ranking: FloatArray
-    probability: FloatArray
-
-
-class Evaluation(msgspec.Struct, frozen=True):
-    """Measures of the model, of the baselines, and the model's minus each baseline's."""
-
-    stays: int
-    patients: int
-    readmissions: int
-    resamples: int
-    model: dict[str, Interval]
-    baselines: dict[str, dict[str, Interval]]
-    differences: dict[str, dict[str, Interval]]
 
 
 def evaluate(
     model: Risk,
     baselines: Mapping[str, Risk],
     outcome: BoolArray,
-    subjects: npt.NDArray[np.object_],
+    subjects: npt.NDArray[Any],
     *,
-    resamples: int,
+    deaths: int,
+    weeks: float | None,
+    high_from: float,
+    rules: EvaluationRules,
     seed: int,
 ) -> Evaluation:
-    """Measure the model and the baselines with intervals from resampled patients.
-
-    The value is that of the test stays as they are; the interval runs from the 2.5 % to the 97.5 %
-    quantile of the resamples. Where more than a twentieth of the resamples cannot say (no slope in
-    separated data, say) there is no interval.
+    """Measure the model and its peers, with 95 % intervals from resampled patients.
 
     Args:
         model: risks of the test stays.
-        baselines: risks of the same stays by name.
+        baselines: risks of the same stays by name: lace, hospital, prevalence and so on.
         outcome: what happened.
         subjects: the patient of each stay.
-        resamples: how many times the patients are drawn.
+        deaths: patients who died within the horizon without a readmission.
+        weeks: from the first to the last discharge; None where dates are shifted per patient.
+        high_from: the lowest probability of the high band.
+        rules: resamples, capacities.
         seed: of the draws.
     """
     risks = {"": model, **baselines}
-    as_is = np.ones((1, len(outcome)))
-    values = _measures(risks, outcome, as_is)
-    draws = [
-        _measures(risks, outcome, weights)
-        for weights in _resampled_patients(subjects, resamples, seed)
-    ]
-    drawn = {
-        name: {key: np.concatenate([draw[name][key] for draw in draws]) for key in measures}
-        for name, measures in values.items()
-    }
-    intervals = {
-        name: {key: _interval(values[name][key], drawn[name][key]) for key in measures}
-        for name, measures in values.items()
-    }
-    differences = {
-        name: {
-            key: _interval(values[""][key] - values[name][key], drawn[""][key] - drawn[name][key])
-            for key in COMPARED
+
+    def measure(weights: FloatArray) -> dict[tuple[str, str], FloatArray]:
+        return {
+            (name, key): drawn
+            for name, risk in risks.items()
+            for key, drawn in measure_risk(risk, outcome, weights, high_from).items()
         }
-        for name in baselines
-    }
+
+    measured = estimates(measure, subjects, resamples=rules.resamples, seed=seed)
+    keys = [key for name, key in measured if name == ""]
+
+    def intervals(name: str) -> Measures:
+        return {key: measured[name, key].interval() for key in keys}
+
     return Evaluation(
         stays=len(outcome),
         patients=len(np.unique(subjects.astype(str))),
         readmissions=int(outcome.sum()),
-        resamples=resamples,
-        model=intervals.pop(""),
-        baselines=intervals,
-        differences=differences,
+        deaths=deaths,
+        weeks=weeks,
+        resamples=rules.resamples,
+        model=intervals(""),
+        baselines={name: intervals(name) for name in baselines},
+        differences={
+            name: {key: (measured["", key] - measured[name, key]).interval() for key in COMPARED}
+            for name in baselines
+        },
+        calibration=calibration_curve(model.probability, outcome, subjects, seed=seed),
+        net_benefit=decision_curve(
+            model, baselines, outcome, subjects, resamples=rules.resamples, seed=seed
+        ),
+        capacities=capacities(
+            model, baselines, outcome, subjects, weeks=weeks, rules=rules, seed=seed
+        ),
     )
-
-
-def _measures(
-    risks: Mapping[str, Risk], outcome: BoolArray, weights: FloatArray
-) -> dict[str, dict[str, FloatArray]]:
-    return {
-        name: {
-            **{key: measure(risk.ranking, outcome, weights) for key, measure in RANKING.items()},
-            **{
-                key: measure(risk.probability, outcome, weights)
-                for key, measure in PROBABILITY.items()
-            },
-        }
-        for name, risk in risks.items()
-    }
-
-
-def _resampled_patients(
-    subjects: npt.NDArray[np.object_], resamples: int, seed: int
-) -> Iterator[FloatArray]:
-    """Weights, some resamples at a time: how often the patient of each stay was drawn."""
-    unique, patient = np.unique(subjects.astype(str), return_inverse=True)
-    random = np.random.default_rng(seed)
-    even = np.full(len(unique), 1 / len(unique))
-    at_once = max(1, _CELLS // len(subjects))
-    for start in range(0, resamples, at_once):
-        times = random.multinomial(len(unique), even, size=min(at_once, resamples - start))
-        yield times[:, patient].astype(np.float64)
-
-
-def _interval(value: FloatArray, drawn: FloatArray) -> Interval:
-    point = float(value[0])
-    if not np.isfinite(point):
-        return Interval(None, None, None)
-    known = drawn[np.isfinite(drawn)]
-    if len(known) == 0 or len(known) < 0.95 * len(drawn):
-        return Interval(point, None, None)
-    low, high = np.quantile(known, [0.025, 0.975])
-    return Interval(point, float(low), float(high))

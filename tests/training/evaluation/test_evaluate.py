@@ -7,13 +7,20 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from training.evaluation.evaluate import Risk, evaluate
+from training.evaluation.evaluate import evaluate
+from training.evaluation.measures import Risk
+from training.study import EvaluationRules
 
 
 def stays(count=2_000, seed=0):
     random = np.random.default_rng(seed)
     log_odds = random.normal(-1.5, 1.0, count)
     return log_odds, random.random(count) < expit(log_odds)
+
+
+def choices(resamples):
+    rules = EvaluationRules(resamples=resamples)
+    return {"deaths": 2, "weeks": 10.0, "high_from": 0.3, "rules": rules, "seed": 1}
 
 
 def evaluated(repeats=1, resamples=400, seed=0):
@@ -25,7 +32,7 @@ def evaluated(repeats=1, resamples=400, seed=0):
     noise = np.random.default_rng(5).normal(size=len(outcome))
     constant = np.full(len(outcome), 0.2)
     baselines = {"noise": Risk(noise, expit(noise)), "prevalence": Risk(constant, constant)}
-    return evaluate(model, baselines, outcome, subjects, resamples=resamples, seed=1)
+    return evaluate(model, baselines, outcome, subjects, **choices(resamples))
 
 
 def width(interval):
@@ -60,8 +67,7 @@ def test_the_difference_is_paired():
         {"near": Risk(near, expit(near))},
         outcome,
         subjects,
-        resamples=400,
-        seed=1,
+        **choices(400),
     )
     difference = evaluation.differences["near"]["auroc"]
     assert width(difference) < 0.3 * width(evaluation.model["auroc"])
@@ -76,7 +82,7 @@ def test_a_constant_risk_ranks_like_chance_and_has_no_slope():
 
 def test_resampling_in_pieces_draws_the_same_patients(monkeypatch):
     whole = evaluated(resamples=50)
-    monkeypatch.setattr("training.evaluation.evaluate._CELLS", 300 * 7)
+    monkeypatch.setattr("training.evaluation.resampling.CELLS", 300 * 7)
     pieces = evaluated(resamples=50)
     for name, interval in whole.model.items():
         assert msgspec.structs.astuple(pieces.model[name]) == pytest.approx(
