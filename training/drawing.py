@@ -22,11 +22,27 @@ def figure(title: str, source: str, *, height: float = 4.6) -> tuple[Figure, Axe
         source: how many stays of which records, under the title.
         height: in inches; the width is 6.4.
     """
-    drawn = Figure(figsize=(6.4, height), layout="constrained")
-    axes = drawn.add_subplot()
-    axes.set_title(f"{title}\n{source}", loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
+    drawn, (axes,) = panels(title, source, rows=1, height=height)
     return drawn, axes
+
+
+def panels(
+    title: str, source: str, *, rows: int, height: float = 4.6
+) -> tuple[Figure, tuple[Axes, ...]]:
+    """A figure with plots below one another, over the same horizontal axis.
+
+    Args:
+        title: what is shown, above the first.
+        source: how many stays of which records, under the title.
+        rows: how many plots.
+        height: of all together in inches; the width is 6.4.
+    """
+    drawn = Figure(figsize=(6.4, height), layout="constrained")
+    plots = tuple(drawn.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
+    for axes in plots:
+        axes.spines[["top", "right"]].set_visible(False)
+    plots[0].set_title(f"{title}\n{source}", loc="left", fontsize=10)
+    return drawn, plots
 
 
 def svg(drawn: Figure) -> str:

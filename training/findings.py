@@ -134,7 +134,8 @@ class LeakFinding(msgspec.Struct, frozen=True):
 
     feature: str
     sign: str
-    """``implausible_alone``, ``after_discharge`` or ``model_implausible``."""
+    """``implausible_alone``, ``after_discharge`` or ``model_implausible``; of a caution,
+    ``coded_at_discharge``."""
     auroc: Interval | None
     sentence: str
 
@@ -147,6 +148,8 @@ class LeakageAudit(msgspec.Struct, frozen=True):
     strongest_alone: tuple[tuple[str, float], ...]
     """The ten best single features by AUROC on the training stays."""
     findings: tuple[LeakFinding, ...]
+    cautions: tuple[LeakFinding, ...] = ()
+    """What rests on an assumption that the records cannot prove; no gate fails for it."""
 
 
 class FamilyImportance(msgspec.Struct, frozen=True):

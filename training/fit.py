@@ -105,6 +105,7 @@ def fit_trees(
     *,
     seed: int,
     settings: FitSettings | None = None,
+    used: BoolArray | None = None,
 ) -> Fit:
     """Choose features and the number of trees by cross-validation, then fit on all stays given.
 
@@ -123,22 +124,54 @@ def fit_trees(
         folds: patient-disjoint folds from 0 on.
         seed: of row and column sampling.
         settings: of the trees.
+        used: features chosen already, where the number of trees alone is to be found.
     """
     task = _task(features, values, outcome, folds, seed, settings or FitSettings())
     count = int(folds.max()) + 1
-    everything = np.ones(len(features), dtype=np.bool_)
-    used, best = everything, _boost_folds(task, [everything] * count)
-    if outcome.sum() < OUTCOMES_A_FEATURE * len(features):
+    chosen = used is not None
+    used = np.ones(len(features), dtype=np.bool_) if used is None else used
+    best = _boost_folds(task, [used] * count)
+    if not chosen and outcome.sum() < OUTCOMES_A_FEATURE * len(features):
         gains = _loss_without(task, best)
         for threshold in CHOICE_THRESHOLDS:
             by_fold = [_worthwhile(gains[folds != fold], threshold) for fold in range(count)]
             run = _boost_folds(task, by_fold)
             if not _clearly_worse(run, best, outcome):
                 used, best = _worthwhile(gains, threshold), run
-    booster, matrix = task.booster(np.ones(len(outcome), dtype=np.bool_), used)
-    for step in range(best.rounds):
+    return Fit(_boost(task, used, best.rounds), best.rounds, used, best.margins, best.loss)
+
+
+def refit(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    *,
+    used: BoolArray,
+    rounds: int,
+    seed: int,
+    settings: FitSettings | None = None,
+) -> xgboost.Booster:
+    """Fit the trees with features and a number of trees that were chosen before.
+
+    Args:
+        features: the declarations, whose directions constrain the trees.
+        values: stays x features; a stay may stand there more than once.
+        outcome: readmission of each stay, both classes present.
+        used: the features that the trees may use.
+        rounds: how many trees.
+        seed: of row and column sampling.
+        settings: of the trees.
+    """
+    folds = np.zeros(len(outcome), dtype=np.int8)
+    task = _task(features, values, outcome, folds, seed, settings or FitSettings())
+    return _boost(task, used, rounds)
+
+
+def _boost(task: _Task, used: BoolArray, rounds: int) -> xgboost.Booster:
+    booster, matrix = task.booster(np.ones(len(task.outcome), dtype=np.bool_), used)
+    for step in range(rounds):
         booster.update(matrix, step)
-    return Fit(booster, best.rounds, used, best.margins, best.loss)
+    return booster
 
 
 def _parameters(
