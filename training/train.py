@@ -13,10 +13,11 @@ import numpy as np
 import xgboost
 
 from fhir_mappings.features.declaration import Feature
-from training import plots, tracking
+from training import tracking
 from training.calibration import Platt, fit_platt
 from training.evaluate import Evaluation, Risk, evaluate
 from training.fit import Fit, FitSettings, fit_trees
+from training.report import plots
 from training.risk_model import (
     Calibration,
     FeatureReference,
