@@ -40,7 +40,7 @@ OPTIONAL = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunArtifacts:
-    """A finished run, read and checked. What a run does not have is None and named in ``absent``."""
+    """A finished run, read and checked; what it does not have is None, and named in ``absent``."""
 
     facts: RunFacts
     study: Study

@@ -119,7 +119,7 @@ def calibration_curve(curve: CalibrationCurve, source: str) -> str:
             tops.append(group.observed.high)
     axes.plot(
         [group.predicted for group in known],
-        [group.observed.value for group in known],
+        [_or_nan(group.observed.value) for group in known],
         "o",
         color=_COLOURS[1],
         markersize=4.5,

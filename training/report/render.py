@@ -83,7 +83,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         "decision_table": tables.decision_table(evaluation.net_benefit),
         "capacities": tables.capacity_table(evaluation.capacities),
         "forests": figures.subgroup_figures(run, run.fairness) if run.fairness else [],
-        "groups": [tables.group_table(grouping, smallest) for grouping in groupings],
+        "groups": [(each.label, tables.group_table(each, smallest)) for each in groupings],
         "group_appendix": [
             each for grouping in groupings for each in tables.group_appendix(grouping, smallest)
         ],

@@ -1,5 +1,6 @@
 """The tables of a report, as data: a caption, columns, rows, and a note."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from training.findings import (
 from training.report.artifacts import RunArtifacts
 from training.report.words import (
     MEASURES,
+    MINUS,
+    THIN,
     UNKNOWN,
     count,
     interval,
@@ -35,6 +38,8 @@ from training.report.words import (
 from training.risk_model import Interval
 
 SHOWN_TRIALS = 20
+NOT_MEASURED = "\u2013"
+_NUMERIC = re.compile(rf"[+{MINUS}]?[\d,.]+(?:{THIN}%| points| of \d+)?")
 BEDSIDE = ("auroc", "calibration_intercept", "calibration_slope", "sensitivity", "ppv")
 """The measures of a group that are shown first; the rest is in the appendix."""
 
@@ -63,6 +68,14 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     note: str = ""
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether a column holds numbers, which stand under each other, and not text."""
+        columns = zip(*(row.cells for row in self.rows if row.cells), strict=False)
+        shares = [[bool(_NUMERIC.fullmatch(cell.text)) for cell in column] for column in columns]
+        found = tuple(2 * sum(share) >= len(share) for share in shares)
+        return (False, *(found or (True,) * (len(self.columns) - 1)))
 
 
 def estimate(value: Interval | None, key: str, *, signed: bool = False) -> Cell:
@@ -96,7 +109,7 @@ def performance_table(evaluation: Evaluation) -> Table:
             (
                 measure_name(key),
                 *(
-                    estimate(measures[key], key) if key in measures else Cell("not measured")
+                    estimate(measures[key], key) if key in measures else Cell(NOT_MEASURED)
                     for measures in peers.values()
                 ),
                 MEASURES[key].ideal if key in MEASURES else "",
@@ -121,7 +134,7 @@ def difference_table(differences: dict[str, Measures], caption: str) -> Table:
                 *(
                     estimate(measures[key], key, signed=True)
                     if key in measures
-                    else Cell("not measured")
+                    else Cell(NOT_MEASURED)
                     for measures in differences.values()
                 ),
             )
@@ -222,7 +235,7 @@ def group_table(grouping: Grouping, smallest: int) -> Table:
             f"{number(grouping.demographic_parity_difference)}."
         )
     rows = tuple(_group_row(group, smallest) for group in grouping.groups)
-    return Table(grouping.label, tuple(columns), rows, " ".join(note))
+    return Table(f"Test stays by {grouping.label.lower()}", tuple(columns), rows, " ".join(note))
 
 
 def _group_row(group: Subgroup, smallest: int) -> Row:

@@ -60,6 +60,12 @@ def peer_name(key: str) -> str:
     return PEERS.get(key, key.replace("_", " "))
 
 
+def peer_in_sentence(key: str) -> str:
+    """The same within a sentence."""
+    name = peer_name(key)
+    return name if name.isupper() else f"the {name[0].lower()}{name[1:]}"
+
+
 def sign_name(key: str) -> str:
     """What a leakage audit saw in a feature."""
     return _SIGNS.get(key, key.replace("_", " "))
@@ -103,12 +109,21 @@ def interval(
         return UNKNOWN
     measure = MEASURES.get(key, Measure(key, ""))
     shown = measure.digits if digits is None else digits
+    if measure.percent and signed:
+        return _points(value, shown)
     write = percent if measure.percent else number
     middle = write(value.value, shown, signed=signed)
     if value.low is None or value.high is None:
         return f"{middle} (no interval)"
     low, high = (write(end, shown, signed=signed) for end in (value.low, value.high))
     return f"{middle} ({low} to {high})"
+
+
+def _points(value: Interval, digits: int) -> str:
+    """A difference of two shares: in points, since a difference of 5 % could be taken of either."""
+    scaled = (None if end is None else 100 * end for end in (value.value, value.low, value.high))
+    middle, *ends = (number(end, digits, signed=True) for end in scaled)
+    return f"{middle} points ({' to '.join(ends) if UNKNOWN not in ends else 'no interval'})"
 
 
 def measured(measures: Measures, key: str, *, signed: bool = False) -> str:
