@@ -10,8 +10,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLOURS = ("#0b5394", "#b45f06", "#38761d", "#741b47")
-"""Blue, orange, green, plum: told apart on paper and by most who are colour-blind."""
+COLOURS = ("#0b5394", "#b45f06", "#38761d", "#741b47", "#444444")
+"""Blue, orange, green, plum, grey: told apart on paper and by most who are colour-blind."""
 
 
 def figure(title: str, source: str, *, height: float = 4.6) -> tuple[Figure, Axes]:

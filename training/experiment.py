@@ -1,17 +1,13 @@
-"""From a store to a trained model: the cohort of a study, its matrix, and the model in use beside."""
+"""From a store to a trained model: cohort, matrix, and the model in use beside it."""
 
 from pathlib import Path
 
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.store import Store
-from training.cohort.external import read_cohort
 from training.dataset import Progress as Reading
-from training.dataset import rows_for, study_data
-from training.fitted import Incumbent, Progress
-from training.risk_model import champion, read_champion
+from training.fitted import Progress
 from training.study import Study
-from training.study_data import StudyData
-from training.train import TrainingResult, train
+from training.train import TrainingResult
 
 
 def experiment(

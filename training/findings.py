@@ -277,6 +277,43 @@ class Gated(msgspec.Struct, frozen=True, kw_only=True):
     """The version that was in use then; None where there was none."""
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A choice or a fact in which two runs differ."""
+
+    name: str
+    before: str
+    after: str
+
+
+class ChampionChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is other than in the run of the model in use (``changes.json``).
+
+    Written when a model is trained beside a champion, so that a report needs no second run.
+    """
+
+    champion: str
+    """Its version in the registry."""
+    features_added: tuple[str, ...]
+    features_removed: tuple[str, ...]
+    settings: tuple[Change, ...]
+    """Choices of the study, by their place in the study file."""
+    data: tuple[Change, ...]
+    """Facts of the records and of the software."""
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate said of the run (``gates.json``)."""
+
+    gate: str
+    about: str = ""
+    """What of it, ``race: Asian`` say; empty for the whole gate."""
+    passed: bool
+    sentence: str
+    """Why, for people."""
+    waived_by: str = ""
+    """Who let it pass in writing; empty where nobody did."""
+
+
 FILES: dict[str, type[msgspec.Struct]] = {
     "run.json": RunFacts,
     "evaluation.json": Evaluation,
@@ -286,6 +323,7 @@ FILES: dict[str, type[msgspec.Struct]] = {
     "learning.json": Learning,
     "search.json": Search,
     "gates.json": Gated,
+    "changes.json": ChampionChanges,
 }
 """The findings among a run's artifacts, beside ``study.json``, ``flow.json``, ``plots/*.svg`` and
 the risk model in ``model/``."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fhir_mappings.errors import RiskModelError
-from training import plots
+from training.report import plots
 from training.risk_model import champion, load_risk_model, read_champion
 from training.train import TrainingResult, train
 
