@@ -17,6 +17,7 @@ from training import plots, tracking
 from training.calibration import Platt, fit_platt
 from training.evaluate import Evaluation, Risk, evaluate
 from training.fit import Fit, FitSettings, fit_trees
+from training.monitoring.drift import shares
 from training.risk_model import (
     Calibration,
     FeatureReference,
@@ -283,11 +284,13 @@ def _reference(study: _Study, intended_population: str) -> Reference:
 
 def _feature_reference(feature: Feature, column: FloatArray, used: bool) -> FeatureReference:
     known = column[~np.isnan(column)]
+    quantiles = _quantiles(known) if len(known) else ()
     return FeatureReference(
         name=feature.name,
         missing=1 - len(known) / len(column),
-        quantiles=_quantiles(known) if len(known) else (),
+        quantiles=quantiles,
         used=used,
+        shares=shares(quantiles, known),
     )
 
 
