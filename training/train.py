@@ -15,7 +15,9 @@ import xgboost
 from fhir_mappings.features.declaration import Feature
 from training import plots, tracking
 from training.calibration import Platt, fit_platt
-from training.evaluate import Evaluation, Risk, evaluate
+from training.evaluation.evaluate import evaluate
+from training.evaluation.measures import Risk
+from training.findings import Evaluation
 from training.fit import Fit, FitSettings, fit_trees
 from training.monitoring.drift import shares
 from training.risk_model import (
@@ -27,7 +29,8 @@ from training.risk_model import (
     save_risk_model,
 )
 from training.split import Split, split_stays
-from training.study_data import FloatArray, StudyData
+from training.study import EvaluationRules
+from training.study_data import BoolArray, FloatArray, StudyData
 
 Progress = Callable[[str], None]
 """Told the name of each phase as it starts."""
@@ -143,7 +146,10 @@ def train(
             {name: risk for name, risk in risks.items() if name != "model"},
             judged.outcome,
             judged.subjects,
-            resamples=bootstrap,
+            deaths=int(judged.stays["died_within_horizon"].sum()),
+            weeks=_weeks(judged),
+            high_from=_high_from(platt.probability(fit.out_of_fold), learning.outcome),
+            rules=EvaluationRules(resamples=bootstrap),
             seed=seed,
         )
     study = _Study(data, split, fit, platt, evaluation, risks)
@@ -179,7 +185,7 @@ def train(
             "stays": evaluation.stays,
             "patients": evaluation.patients,
             "readmissions": evaluation.readmissions,
-            "deaths": int(judged.stays["died_within_horizon"].sum()),
+            "deaths": evaluation.deaths,
             **evaluation.model,
         },
         baselines=evaluation.baselines,
@@ -269,7 +275,7 @@ def _reference(study: _Study, intended_population: str) -> Reference:
         training_readmissions=int(outcome.sum()),
         prevalence=prevalence,
         low_below=prevalence,
-        high_from=max(float(np.quantile(risks, 0.8)), prevalence),
+        high_from=_high_from(risks, outcome),
         risk_quantiles=_quantiles(risks),
         features=tuple(
             _feature_reference(feature, values[:, column].astype(np.float64), used)
@@ -280,6 +286,19 @@ def _reference(study: _Study, intended_population: str) -> Reference:
         test=evaluation.model,
         baselines=evaluation.baselines,
     )
+
+
+def _high_from(out_of_fold: FloatArray, outcome: BoolArray) -> float:
+    """The high band: the fifth of the training stays with the highest risks, none below average."""
+    return max(float(np.quantile(out_of_fold, 0.8)), float(outcome.mean()))
+
+
+def _weeks(judged: StudyData) -> float | None:
+    """From the first to the last discharge; None where dates are shifted per patient."""
+    if not judged.calendar:
+        return None
+    discharged = judged.stays["discharged"]
+    return float((discharged.max() - discharged.min()).total_seconds() / (7 * 86_400))
 
 
 def _feature_reference(feature: Feature, column: FloatArray, used: bool) -> FeatureReference:

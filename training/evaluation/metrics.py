@@ -11,6 +11,8 @@ doi:10.1186/s12916-019-1466-7: the slope is that of a logistic regression of the
 log-odds, the intercept (calibration in the large) that of one with the slope fixed at 1.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
@@ -18,6 +20,8 @@ from scipy.special import expit
 from training.study_data import BoolArray, FloatArray
 
 _NEWTON_STEPS = 30
+_SMALL_STEP = 1e-5
+"""Newton's method squares the error: what remains after a step this small is some 1e-10."""
 _LARGEST_SLOPE = 50.0
 """Beyond it the outcomes of a resample are separated and there is no slope."""
 _SMALLEST_RISK = 1e-9
@@ -45,6 +49,15 @@ def brier(probability: FloatArray, outcome: BoolArray, weights: FloatArray) -> F
     return _ratio(weights @ (probability - outcome) ** 2, weights.sum(axis=1))
 
 
+def scaled_brier(probability: FloatArray, outcome: BoolArray, weights: FloatArray) -> FloatArray:
+    """1 less the Brier score over that of the prevalence: 1 is perfect, 0 no better than it.
+
+    Steyerberg 2010, doi:10.1097/EDE.0b013e3181c30fb2.
+    """
+    prevalence = _ratio(weights @ outcome, weights.sum(axis=1))
+    return 1 - _ratio(brier(probability, outcome, weights), prevalence * (1 - prevalence))
+
+
 def log_loss(probability: FloatArray, outcome: BoolArray, weights: FloatArray) -> FloatArray:
     """Mean negative log likelihood."""
     odds = log_odds(probability)
@@ -56,9 +69,19 @@ def calibration_slope(
 ) -> FloatArray:
     """1 is ideal; below 1 the risks are too extreme, above 1 too timid."""
     odds = log_odds(probability)
-    if np.ptp(odds) < 1e-12:
+    if len(odds) == 0 or np.ptp(odds) < 1e-12:
         return np.full(len(weights), np.nan)
-    slope, intercept = np.ones(len(weights)), np.zeros(len(weights))
+    # The resamples pooled lie near each of them: from there, half the steps do.
+    pooled = _recalibrated(odds, outcome, weights.sum(axis=0, keepdims=True), np.array([[1.0, 0]]))
+    start = np.where(np.isnan(pooled), [[1.0, 0.0]], pooled)
+    return _recalibrated(odds, outcome, weights, np.repeat(start, len(weights), axis=0))[:, 0]
+
+
+def _recalibrated(
+    odds: FloatArray, outcome: BoolArray, weights: FloatArray, start: FloatArray
+) -> FloatArray:
+    """Slope and intercept of a logistic regression on the log-odds, resamples x 2, by Newton."""
+    slope, intercept = start.T
     change = np.full(len(weights), np.inf)
     for _ in range(_NEWTON_STEPS):
         p = expit(slope[:, None] * odds + intercept[:, None])
@@ -71,10 +94,10 @@ def calibration_slope(
         intercept = intercept + np.clip(_ratio(c2 * g0 - c1 * g1, determinant), -5, 5)
         slope = slope + np.clip(step, -5, 5)
         change = np.abs(step)
-        if np.all((change < 1e-9) | np.isnan(change)):
+        if np.all((change < _SMALL_STEP) | np.isnan(change)):
             break
-    settled = (change < 1e-6) & (np.abs(slope) < _LARGEST_SLOPE)
-    return np.where(settled, slope, np.nan)
+    settled = (change < _SMALL_STEP) & (np.abs(slope) < _LARGEST_SLOPE)
+    return np.where(settled[:, None], np.column_stack([slope, intercept]), np.nan)
 
 
 def calibration_intercept(
@@ -82,16 +105,80 @@ def calibration_intercept(
 ) -> FloatArray:
     """0 is ideal; above 0 the risks are too low on the whole, below 0 too high."""
     odds = log_odds(probability)
+    start = _moved(odds, outcome, weights.sum(axis=0, keepdims=True), 0.0)[0]
+    return _moved(odds, outcome, weights, float(np.nan_to_num(start)))
+
+
+def _moved(odds: FloatArray, outcome: BoolArray, weights: FloatArray, start: float) -> FloatArray:
+    """How far the log-odds must move for as many events as there were, by Newton's method."""
     events = weights @ outcome
     possible = (events > 0) & (events < weights.sum(axis=1))
-    intercept = np.zeros(len(weights))
+    intercept = np.full(len(weights), start)
     for _ in range(_NEWTON_STEPS):
         p = expit(odds + intercept[:, None])
-        step = _ratio(events - (weights * p).sum(axis=1), (weights * p * (1 - p)).sum(axis=1))
+        expected = weights * p
+        step = _ratio(events - expected.sum(axis=1), (expected * (1 - p)).sum(axis=1))
         intercept = intercept + np.clip(step, -2, 2)
-        if np.all((np.abs(step) < 1e-9) | ~possible):
+        if np.all((np.abs(step) < _SMALL_STEP) | ~possible):
             break
     return np.where(possible, intercept, np.nan)
+
+
+def positive_predictive_value(
+    high: FloatArray, outcome: BoolArray, weights: FloatArray
+) -> FloatArray:
+    """Readmissions among the stays that are flagged. ``high`` is 1 for those and 0 for others."""
+    return _ratio(weights @ (high * outcome), weights @ high)
+
+
+def sensitivity(high: FloatArray, outcome: BoolArray, weights: FloatArray) -> FloatArray:
+    """Flagged stays among those with a readmission."""
+    return _ratio(weights @ (high * outcome), weights @ outcome)
+
+
+def specificity(high: FloatArray, outcome: BoolArray, weights: FloatArray) -> FloatArray:
+    """Stays that are not flagged among those without a readmission."""
+    return _ratio(weights @ ((1 - high) * ~outcome), weights @ ~outcome)
+
+
+def share_flagged(high: FloatArray, outcome: BoolArray, weights: FloatArray) -> FloatArray:
+    """Flagged stays among all; the outcome has no part in it."""
+    del outcome
+    return _ratio(weights @ high, weights.sum(axis=1))
+
+
+def net_benefit(
+    probability: FloatArray, outcome: BoolArray, weights: FloatArray, thresholds: Sequence[float]
+) -> FloatArray:
+    """Readmissions flagged, less needless flags at the threshold's odds, per stay.
+
+    Thresholds x resamples. Vickers and Elkin 2006, doi:10.1177/0272989X06295361.
+    """
+    at = np.asarray(thresholds, dtype=np.float64)
+    flagged = probability[:, None] >= at
+    worth = flagged * np.where(outcome[:, None], 1.0, -at / (1 - at))
+    return np.asarray((weights @ worth / weights.sum(axis=1)[:, None]).T, dtype=np.float64)
+
+
+def found_at_the_top(
+    score: FloatArray, outcome: BoolArray, weights: FloatArray, shares: Sequence[float]
+) -> FloatArray:
+    """Readmissions among each share of the stays with the highest scores; shares x resamples.
+
+    Of stays that tie across the boundary, the expected number under every order of them.
+    """
+    positive, negative = _by_score(-score, outcome, weights)
+    tied = positive + negative
+    stays, readmitted = np.cumsum(tied, axis=1), np.cumsum(positive, axis=1)
+    row = np.arange(len(weights))
+    found = np.empty((len(shares), len(weights)))
+    for position, share in enumerate(shares):
+        room = share * stays[:, -1]
+        last = (stays >= room[:, None] - 1e-9).argmax(axis=1)
+        unused = stays[row, last] - room
+        chance = np.nan_to_num(_ratio(positive[row, last], tied[row, last]))
+        found[position] = readmitted[row, last] - unused * chance
+    return found
 
 
 def log_odds(probability: FloatArray) -> FloatArray:
