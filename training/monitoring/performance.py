@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training import metrics
+from training.evaluation import metrics
 from training.evaluation.resampling import estimates
 from training.findings import Measures
 from training.monitoring.findings import Month
@@ -134,13 +134,12 @@ def by_month(
 def _discrimination(
     risks: FloatArray, outcome: BoolArray, weights: FloatArray, high_from: float
 ) -> dict[str, FloatArray]:
-    flagged = risks >= high_from
-    found = weights @ (flagged & outcome)
+    high = (risks >= high_from).astype(np.float64)
     return {
         "auroc": metrics.auroc(risks, outcome, weights),
         "brier": metrics.brier(risks, outcome, weights),
-        "ppv": _quotient(found, weights @ flagged),
-        "sensitivity": _quotient(found, weights @ outcome),
+        "ppv": metrics.positive_predictive_value(high, outcome, weights),
+        "sensitivity": metrics.sensitivity(high, outcome, weights),
     }
 
 
