@@ -14,7 +14,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("reading", "features", "serving", "startup", "quality", "intervals")
+NAMES = (
+    "reading",
+    "features",
+    "serving",
+    "startup",
+    "monitoring",
+    "intervals",
+    "quality",
+    "ablation",
+)
 """Every benchmark: a module of that name with ``run(folder) -> list[Result]``."""
 
 

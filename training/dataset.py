@@ -187,6 +187,7 @@ def rows_for(
     rules: CohortRules,
     features: Sequence[Feature],
     *,
+    external: ExternalCohort | None = None,
     progress: Progress | None = None,
 ) -> StudyData:
     """The rows of a model's own features: what monitoring compares with what the model learned.
@@ -200,6 +201,7 @@ def rows_for(
         profile: how the site codes.
         rules: the cohort.
         features: the declarations that the model carries.
+        external: the stays and labels that replace the rules, from ``read_cohort``.
         progress: told of each shard.
 
     Raises:
@@ -209,7 +211,7 @@ def rows_for(
 
     """
     check(features, site_concepts(profile).names())
-    cohort = select_cohort(store, profile, rules, progress)
+    cohort = select_cohort(store, profile, rules, progress, external=external)
     return _rows_of(store, profile, rules, cohort, tuple(features), progress)
 
 

@@ -301,19 +301,6 @@ class ChampionChanges(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of the records and of the software."""
 
 
-class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gate said of the run (``gates.json``)."""
-
-    gate: str
-    about: str = ""
-    """What of it, ``race: Asian`` say; empty for the whole gate."""
-    passed: bool
-    sentence: str
-    """Why, for people."""
-    waived_by: str = ""
-    """Who let it pass in writing; empty where nobody did."""
-
-
 FILES: dict[str, type[msgspec.Struct]] = {
     "run.json": RunFacts,
     "evaluation.json": Evaluation,

@@ -15,6 +15,7 @@ from training.risk_model import (
     FeatureReference,
     Interval,
     Reference,
+    RiskModel,
     save_risk_model,
 )
 from training.study_data import FloatArray, StudyData
@@ -62,8 +63,14 @@ def write_findings(folder: Path, findings: dict[str, msgspec.Struct]) -> None:
         (folder / name).write_bytes(content + b"\n")
 
 
-def run_facts(fitted: Fitted) -> RunFacts:
-    """What was run on what."""
+def write_plain(folder: Path, values: dict[str, object]) -> None:
+    """Write what is no struct of the findings as JSON."""
+    for name, value in values.items():
+        (folder / name).write_bytes(msgspec.json.encode(value))
+
+
+def run_facts(fitted: Fitted, incumbent: RiskModel | None) -> RunFacts:
+    """What was run on what, and beside which model in use."""
     data, learning = fitted.data, fitted.learning
     return RunFacts(
         study_name=fitted.study.name,
@@ -84,6 +91,7 @@ def run_facts(fitted: Fitted) -> RunFacts:
         features=len(data.features),
         features_used=int(fitted.fit.used.sum()),
         trees=fitted.fit.rounds,
+        champion_sha256=None if incumbent is None else incumbent.fingerprint,
         packages={"python": platform.python_version(), **_versions()},
     )
 

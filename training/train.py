@@ -1,5 +1,6 @@
 """Training from matrix to registered model: fit, judge, explain, report, log."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,13 +15,19 @@ from training.calibration import fit_platt
 from training.evaluation.evaluate import evaluate
 from training.evaluation.measures import Risk
 from training.evaluation.subgroups import fairness
-from training.explanation.importance import explanation
+from training.explanation.discharge_records import FeatureRecords
+from training.explanation.explain import explain_model
+from training.explanation.importance import Contributions
 from training.explanation.leakage import audit_leakage
+from training.explanation.shap_plots import shap_plots
 from training.findings import Evaluation, Explanation, Fairness, LeakageAudit, Learning
 from training.fitted import Fitted, Incumbent, Phases, Progress, fit_study
-from training.learning_curve import learning_curve
+from training.learning_curve import learning_curve, learning_plot
 from training.logistic import fit_logistic
-from training.risk_model import Interval, RiskModel, load_risk_model
+from training.promotion import judge_run, register_run
+from training.report import plots
+from training.report.render import REPORT, Champion, write_report
+from training.risk_model import Interval, load_risk_model
 from training.study import Study
 from training.study_data import StudyData
 
@@ -36,6 +43,8 @@ class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     alias: str
     """``champion`` or ``challenger``."""
+    provisional: bool
+    """Whether it is in use, being the first, without having passed its gates."""
     folder: str
     report: str
     """The report's file."""
@@ -69,6 +78,7 @@ class Findings:
     fairness: Fairness
     leakage: LeakageAudit
     explanation: Explanation
+    contributions: Contributions
     learning: Learning
     risks: dict[str, Risk]
 
@@ -80,6 +90,7 @@ def train(
     *,
     tune: int = 0,
     incumbent: Incumbent | None = None,
+    records: Sequence[FeatureRecords] = (),
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train, evaluate and register a risk model.
@@ -93,6 +104,7 @@ def train(
         study: every choice; the defaults where none is given.
         tune: how many settings of the trees to try; 0 for the study's own.
         incumbent: the model in use, to be compared with on the same test stays.
+        records: what computing rows anew from the records showed, for the leakage audit.
         progress: told each phase.
 
     Raises:
@@ -101,13 +113,13 @@ def train(
     """
     phase = Phases(progress)
     fitted = fit_study(data, study or Study(), mlruns / SEARCHES, tune=tune, phase=phase)
-    found = _findings(fitted, incumbent, phase)
     with TemporaryDirectory(prefix="readmit-") as temporary:
         artifacts = Path(temporary)
+        found = _findings(fitted, artifacts / tracking.MODEL_FOLDER, incumbent, records, phase)
         with phase("report"):
-            gates = run_files.write(artifacts, fitted, found, incumbent)
+            _write(artifacts, fitted, found, mlruns, incumbent)
         with phase("log"):
-            registered = tracking.record_run(
+            registered = register_run(
                 mlruns,
                 artifacts,
                 parameters=_parameters(fitted),
@@ -118,11 +130,8 @@ def train(
                     "profile": data.profile,
                     "split": fitted.split.sentence,
                 },
+                trials=() if fitted.search is None else fitted.search.trials,
             )
-            if fitted.search is not None:
-                tracking.record_search(
-                    mlruns, run_id=registered.run_id, trials=fitted.search.trials
-                )
     evaluation = found.evaluation
     return TrainingResult(
         run_id=registered.run_id,
@@ -130,7 +139,8 @@ def train(
         version=registered.version,
         alias=registered.alias,
         folder=str(registered.folder),
-        report=str(registered.folder.parent / run_files.REPORT),
+        provisional=registered.provisional,
+        report=str(registered.folder.parent / REPORT),
         profile=data.profile,
         study=fitted.study.digest(),
         features=len(data.features),
@@ -150,13 +160,20 @@ def train(
         },
         baselines=evaluation.baselines,
         differences=evaluation.differences,
-        gates={gate.gate: gate.passed or gate.waived is not None for gate in gates},
+        gates={gate.gate: gate.passed or gate.waived for gate in registered.gates},
         strongest=list(found.explanation.strongest),
         seconds=phase.seconds,
     )
 
 
-def _findings(fitted: Fitted, incumbent: Incumbent | None, phase: Phases) -> Findings:
+def _findings(
+    fitted: Fitted,
+    folder: Path,
+    incumbent: Incumbent | None,
+    records: Sequence[FeatureRecords],
+    phase: Phases,
+) -> Findings:
+    """Judge and explain; the model is saved on the way and asked as it was saved."""
     study, judged, rules = fitted.study, fitted.judged, fitted.study.evaluation
     with phase("evaluate"):
         risks = _risks(fitted, incumbent)
@@ -171,6 +188,7 @@ def _findings(fitted: Fitted, incumbent: Incumbent | None, phase: Phases) -> Fin
             rules=rules,
             seed=study.seed,
         )
+        run_files.write_model(folder, fitted, evaluation.model, evaluation.baselines)
     with phase("subgroups"):
         groups = fairness(
             risks["model"],
@@ -182,20 +200,33 @@ def _findings(fitted: Fitted, incumbent: Incumbent | None, phase: Phases) -> Fin
             seed=study.seed,
         )
     with phase("explain"):
-        leakage = audit_leakage(fitted.learning, evaluation.model["auroc"], study.gates)
-        model = _as_saved(fitted)
-        explained = explanation(model, fitted)
+        explained, contributions = explain_model(
+            load_risk_model(folder),
+            fitted.data,
+            fitted.split,
+            fitted.fit,
+            refits=rules.stability_refits,
+            seed=study.seed,
+            settings=fitted.settings,
+        )
+        leakage = audit_leakage(
+            fitted.learning,
+            evaluation.model["auroc"],
+            study.gates,
+            records=records,
+            seed=study.seed,
+        )
     with phase("learning curve"):
-        learning = learning_curve(fitted)
-    return Findings(evaluation, groups, leakage, explained, learning, risks)
-
-
-def _as_saved(fitted: Fitted) -> RiskModel:
-    """The model as it will be loaded, since that is what the clinic asks."""
-    with TemporaryDirectory(prefix="readmit-") as temporary:
-        folder = Path(temporary) / tracking.MODEL_FOLDER
-        run_files.write_model(folder, fitted)
-        return load_risk_model(folder)
+        learning = learning_curve(
+            fitted.data,
+            fitted.split,
+            fitted.fit,
+            rules.learning_shares,
+            resamples=rules.resamples,
+            seed=study.seed,
+            settings=fitted.settings,
+        )
+    return Findings(evaluation, groups, leakage, explained, contributions, learning, risks)
 
 
 def _risks(fitted: Fitted, incumbent: Incumbent | None) -> dict[str, Risk]:
@@ -210,13 +241,64 @@ def _risks(fitted: Fitted, incumbent: Incumbent | None) -> dict[str, Risk]:
         risks[name] = Risk(points, scaled.probability(points))
     constant = np.full(len(judged), fitted.prevalence)
     risks["prevalence"] = Risk(constant, constant)
-    logistic = fit_logistic(learning.values, learning.outcome).probability(judged.values)
+    logistic = fit_logistic(
+        learning.values, learning.outcome, fitted.split.folds[fitted.split.train]
+    ).probability(judged.values)
     risks["logistic"] = Risk(logistic, logistic)
     if incumbent is not None:
         theirs = incumbent.risks(judged.stays["encounter_id"].to_numpy(dtype=object))
         if theirs is not None:
             risks["champion"] = Risk(theirs, theirs)
     return risks
+
+
+def _write(
+    artifacts: Path, fitted: Fitted, found: Findings, mlruns: Path, incumbent: Incumbent | None
+) -> None:
+    """The findings, the plots and the report, beside the model's folder."""
+    facts = run_files.run_facts(fitted, None if incumbent is None else incumbent.model)
+    findings: dict[str, msgspec.Struct] = {
+        "run.json": facts,
+        "study.json": fitted.study,
+        "evaluation.json": found.evaluation,
+        "fairness.json": found.fairness,
+        "leakage.json": found.leakage,
+        "explanation.json": found.explanation,
+        "learning.json": found.learning,
+    }
+    if fitted.search is not None:
+        findings["search.json"] = fitted.search
+    run_files.write_findings(artifacts, findings)
+    run_files.write_plain(
+        artifacts,
+        {"flow.json": fitted.data.flow, "strongest.json": list(found.explanation.strongest)},
+    )
+    _draw(artifacts / "plots", fitted, found)
+    judge_run(mlruns, artifacts)
+    champion = None
+    if incumbent is not None:
+        folder = tracking.run_folder(mlruns, incumbent.model.version)
+        champion = Champion(folder, incumbent.model.version)
+    write_report(artifacts, champion)
+
+
+def _draw(folder: Path, fitted: Fitted, found: Findings) -> None:
+    judged = fitted.judged
+    records = f"{fitted.data.profile} records"
+    source = f"{len(judged):,} test stays, {records}"
+    rankings = {
+        label: found.risks[name].ranking
+        for name, label in (("model", "readmit"), ("lace", "LACE"), ("hospital", "HOSPITAL"))
+    }
+    drawn = {
+        "roc.svg": plots.roc_curve(rankings, judged.outcome, source),
+        "precision_recall.svg": plots.precision_recall_curve(rankings, judged.outcome, source),
+        "learning.svg": learning_plot(found.learning, source),
+        **shap_plots(found.contributions, records, seed=fitted.study.seed),
+    }
+    folder.mkdir()
+    for name, text in drawn.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _weeks(judged: StudyData) -> float | None:

@@ -1,5 +1,6 @@
 """Commands of a study: who counts, and what a model learns from them."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from service.commands.options import (
     MlrunsOption,
     ProfileOption,
     StoreOption,
+    StudyOption,
     plain,
     print_json,
     profile_for,
@@ -126,7 +128,7 @@ def _study(
 
     from training.study import Study, load_study, parse_study
 
-    said = {
+    said: dict[str, dict[str, object]] = {
         "cohort": {"horizon_days": horizon},
         "split": {"by": split},
         "evaluation": {"resamples": bootstrap},
