@@ -2,8 +2,9 @@
 
 Readmission is hard to predict: whole models reach an AUROC of 0.55 to 0.83 (Kansagara 2011,
 doi:10.1001/jama.2011.1515). A feature that discriminates like the best of them alone has, as a
-rule, been recorded because of the readmission, or after it. Each feature is therefore measured alone on the training stays, by its values and by whether
-there is a value: a test that is ordered only on return leaks by its presence.
+rule, been recorded because of the readmission, or after it. Each feature is therefore measured
+alone on the training stays, by its values and by whether there is a value: a test that is ordered
+only on return leaks by its presence.
 
 The measure looks for what rises or falls with the risk. A leak that is neither, coded in numbers
 without an order, would only show in the model's own AUROC, for which there is a limit too.
@@ -35,6 +36,9 @@ _AT_ONCE = 64
 _Reading = Literal["missing is lowest", "missing is highest", "is missing"]
 _READINGS: tuple[_Reading, ...] = ("missing is lowest", "missing is highest", "is missing")
 """How a column becomes an order of stays; stays without a value are a group of their own."""
+_PRESENCE = _READINGS.index("is missing")
+_NEARLY = 0.01
+"""Where presence alone discriminates as well but for this, it is the leak, and not the values."""
 
 
 def audit_leakage(
@@ -64,14 +68,15 @@ def audit_leakage(
         resamples: of patients, for the intervals of the suspicious ones.
         seed: of the draws.
     """
-    alone, readings = _alone(learning)
+    by_reading = _alone(learning)
+    alone = by_reading.max(axis=0)
+    presence = by_reading[_PRESENCE] > alone - _NEARLY
     names = [feature.name for feature in learning.features]
     suspicious = np.flatnonzero(alone > gates.single_feature_auroc)
-    intervals = _intervals(
-        learning, {int(column): readings[column] for column in suspicious}, resamples, seed
-    )
+    readings = {int(column): _READINGS[by_reading[:, column].argmax()] for column in suspicious}
+    intervals = _intervals(learning, readings, resamples, seed)
     findings = [
-        _implausible_alone(names[column], readings[column], interval, gates)
+        _implausible_alone(names[column], bool(presence[column]), interval, gates)
         for column, interval in sorted(intervals.items(), key=lambda pair: -alone[pair[0]])
         if interval.low is not None and interval.low > gates.single_feature_auroc
     ]
@@ -92,23 +97,19 @@ def audit_leakage(
     )
 
 
-def _alone(learning: StudyData) -> tuple[FloatArray, list[_Reading]]:
-    """The AUROC of each feature alone, by the reading and in the direction that serve it best.
+def _alone(learning: StudyData) -> FloatArray:
+    """The AUROC of each feature alone, readings x features, in the direction that serves it best.
 
-    The better of two directions is never below a half, which flatters a feature that says nothing,
-    by less than any limit would notice.
+    The better of two directions is never below a half, which flatters a feature that says nothing;
+    less than any limit would notice.
     """
-    columns = learning.values.shape[1]
-    best, chosen = np.full(columns, 0.5), np.zeros(columns, dtype=np.int64)
-    for start in range(0, columns, _AT_ONCE):
-        part = slice(start, min(start + _AT_ONCE, columns))
+    found = np.empty((len(_READINGS), learning.values.shape[1]))
+    for start in range(0, found.shape[1], _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
         values = learning.values[:, part].astype(np.float64)
-        either = np.array(
-            [_auroc(_order(values, reading), learning.outcome) for reading in _READINGS]
-        )
-        either = np.maximum(either, 1 - either)
-        best[part], chosen[part] = either.max(axis=0), either.argmax(axis=0)
-    return best, [_READINGS[reading] for reading in chosen]
+        for row, reading in enumerate(_READINGS):
+            found[row, part] = _auroc(_order(values, reading), learning.outcome)
+    return np.maximum(found, 1 - found)
 
 
 def _order(values: FloatArray, reading: _Reading) -> FloatArray:
@@ -148,9 +149,9 @@ def _intervals(
 
 
 def _implausible_alone(
-    name: str, reading: _Reading, interval: Interval, gates: Gates
+    name: str, by_presence: bool, interval: Interval, gates: Gates
 ) -> LeakFinding:
-    what = f"Whether {name} has a value" if reading == "is missing" else name
+    what = f"{name}, by whether it has a value," if by_presence else name
     return LeakFinding(
         feature=name,
         sign="implausible_alone",

@@ -54,6 +54,12 @@ def shap_plots(explained: Contributions, source: str, *, seed: int) -> dict[str,
         ``shap_beeswarm.svg``, ``shap_bar.svg`` and ``shap_dependence_NAME.svg`` for each of the
         strongest features; nothing where no feature moves any risk.
     """
+    drawn = thinned(explained, MOST_DRAWN)
+    valued = {
+        feature.name
+        for feature, values in zip(drawn.features, drawn.rows.T, strict=True)
+        if not np.isnan(values).all()
+    }
     ranked = [name for name, _ in strongest(explained)]
     if not ranked:
         return {}
@@ -62,7 +68,7 @@ def shap_plots(explained: Contributions, source: str, *, seed: int) -> dict[str,
         "shap_bar.svg": bars(explained, source),
         **{
             f"shap_dependence_{name}.svg": dependence(explained, name, source, seed=seed)
-            for name in ranked[:DEPENDENCE]
+            for name in [name for name in ranked if name in valued][:DEPENDENCE]
         },
     }
 
@@ -71,7 +77,9 @@ def beeswarm(explained: Contributions, source: str, *, seed: int) -> str:
     """Every stay's contribution of each strong feature, coloured by the feature's value."""
     drawn = thinned(explained, MOST_DRAWN)
     shown = min(ROWS, len(strongest(explained)))
-    with _pyplot(1.5 + 0.4 * shown, seed) as (figure, axes):
+    with _pyplot(1.5 + 0.4 * shown, seed) as (figure, axes), warnings.catch_warnings():
+        # A feature that no stay shown has a value of is drawn grey, but not without a word.
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         shap.plots.beeswarm(
             # A row for "the sum of all others" would be coloured by the value of one of them.
             _explanation(explained, drawn, shown),
@@ -106,6 +114,9 @@ def bars(explained: Contributions, source: str) -> str:
         for bar, written in zip(drawn_bars, axes.texts, strict=True):
             bar.set_color(COLOURS[0])
             written.set(text=f"{bar.get_width():.2f}", color="black", fontsize=9)
+        # It also writes each name twice, one over the other.
+        names = [tick.get_text() for tick in axes.get_yticklabels()][: len(drawn_bars)]
+        axes.set_yticks(axes.get_yticks()[: len(drawn_bars)], names)
         axes.set_xlabel(f"mean absolute {_LOG_ODDS}", fontsize=10)
         return _titled(
             figure, axes, "What moves the risk on the whole", _counted(explained, source)
