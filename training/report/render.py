@@ -34,7 +34,7 @@ def render_report(run: RunArtifacts) -> str:
         RiskModelError: if a plot among the artifacts is not SVG.
 
     """
-    return page("report.html", run=run, **_sections(run))
+    return page("report.html", run=run, simulated=run.simulated, **_sections(run))
 
 
 def write_report(folder: Path, champion: Champion | None = None) -> Path:
