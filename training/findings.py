@@ -7,6 +7,7 @@ nothing but the run.
 import msgspec
 
 from training.risk_model import Interval
+from training.study import Waiver
 
 Measures = dict[str, Interval]
 """Measures by name: auroc, auprc, brier, scaled_brier, log_loss, calibration_slope,
@@ -132,7 +133,8 @@ class LeakFinding(msgspec.Struct, frozen=True):
 
     feature: str
     sign: str
-    """``implausible_alone``, ``after_discharge`` or ``model_implausible``."""
+    """``implausible_alone``, ``after_discharge`` or ``model_implausible``; of a caution,
+    ``coded_at_discharge``."""
     auroc: Interval | None
     sentence: str
 
@@ -145,6 +147,8 @@ class LeakageAudit(msgspec.Struct, frozen=True):
     strongest_alone: tuple[tuple[str, float], ...]
     """The ten best single features by AUROC on the training stays."""
     findings: tuple[LeakFinding, ...]
+    cautions: tuple[LeakFinding, ...] = ()
+    """What rests on an assumption that the records cannot prove; no gate fails for it."""
 
 
 class FamilyImportance(msgspec.Struct, frozen=True):
@@ -242,6 +246,34 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     trees: int
     packages: dict[str, str]
     """Versions of what decides the result: python, numpy, xgboost."""
+    champion_sha256: str | None = None
+    """The manifest of the model in use that this run was compared with; None for no model."""
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gate said of a model."""
+
+    gate: str
+    """``discrimination``, ``calibration``, ``subgroup``, ``leakage`` or ``reproducibility``."""
+    passed: bool
+    waived: bool
+    """Whether a written exception covers each thing that it did not pass on."""
+    sentences: tuple[str, ...]
+    """What was measured, and against what."""
+    failures: tuple[str, ...]
+    """What it did not pass on; empty where it passed."""
+    unjudged: tuple[str, ...]
+    """What could not be judged, and why: suppressed groups, say."""
+    waivers: tuple[Waiver, ...]
+    """The exceptions that were needed."""
+
+
+class Gated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gates said when the model was trained (``gates.json``)."""
+
+    results: tuple[GateResult, ...]
+    champion: str | None
+    """The version that was in use then; None where there was none."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -268,19 +300,6 @@ class ChampionChanges(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of the records and of the software."""
 
 
-class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gate said of the run (``gates.json``)."""
-
-    gate: str
-    about: str = ""
-    """What of it, ``race: Asian`` say; empty for the whole gate."""
-    passed: bool
-    sentence: str
-    """Why, for people."""
-    waived_by: str = ""
-    """Who let it pass in writing; empty where nobody did."""
-
-
 FILES: dict[str, type[msgspec.Struct]] = {
     "run.json": RunFacts,
     "evaluation.json": Evaluation,
@@ -289,6 +308,7 @@ FILES: dict[str, type[msgspec.Struct]] = {
     "explanation.json": Explanation,
     "learning.json": Learning,
     "search.json": Search,
+    "gates.json": Gated,
     "changes.json": ChampionChanges,
 }
 """The findings among a run's artifacts, beside ``study.json``, ``flow.json``, ``plots/*.svg`` and

@@ -36,7 +36,7 @@ def version(run: RunArtifacts) -> Paragraphs:
 
 
 def summary(run: RunArtifacts) -> Paragraphs:
-    """In three sentences."""
+    """In two sentences."""
     return (
         f"Estimates the risk of {run.reference.outcome[0].lower()}{run.reference.outcome[1:]}",
         f"Gradient-boosted trees, {count(run.facts.features_used)} features, learned from "

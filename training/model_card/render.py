@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import msgspec
 
-from training.model_card.card import FRAMEWORKS, Answer, Card
+from training.model_card.card import FRAMEWORKS, Answer, Card, Missing
 from training.report.page import page
 
 SCHEMA = "model-card.schema.json"
@@ -18,14 +18,12 @@ _MARKED = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 def card_html(card: Card) -> str:
     """A self-contained page of the same look as the report's."""
-    return page(
-        "card.html", _PACKAGE, card=card, frameworks=_frameworks(card), simulated=card.simulated
-    )
+    return page("card.html", _PACKAGE, simulated=card.simulated, **_values(card))
 
 
 def card_markdown(card: Card) -> str:
     """Markdown, in which no value is taken for a mark."""
-    return _markdown().render(card=card, frameworks=_frameworks(card))
+    return _markdown().render(**_values(card))
 
 
 def card_json(card: Card) -> str:
@@ -42,6 +40,25 @@ def card_schema() -> str:
         **msgspec.json.schema(Card),
     }
     return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+
+
+def _values(card: Card) -> dict[str, Any]:
+    """What the templates show."""
+    return {
+        "card": card,
+        "frameworks": _frameworks(card),
+        "gaps": _gaps(card),
+        "names": {"hti1": "HTI-1", "chai": "CHAI", "tripod": "TRIPOD+AI"},
+    }
+
+
+def _gaps(card: Card) -> list[tuple[str, list[Missing]]]:
+    """What would complete the card, and the questions that it would answer."""
+    gaps: dict[str, list[Missing]] = {}
+    for missing in card.missing:
+        for wanted in missing.wanted:
+            gaps.setdefault(wanted, []).append(missing)
+    return list(gaps.items())
 
 
 def _frameworks(card: Card) -> list[tuple[str, str, list[tuple[str, list[Answer]]]]]:

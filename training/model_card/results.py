@@ -83,9 +83,7 @@ def limitations(run: RunArtifacts) -> Paragraphs:
     needed = run.study.gates.fewest_test_readmissions
     judged = small_count(evaluation.readmissions, run.study.evaluation.smallest_cell)
     if evaluation.readmissions < needed:
-        found.append(
-            f"The test has {judged} readmissions, fewer than the {count(needed)} that an interval needs."
-        )
+        found.append(f"The test has {judged} readmissions; an interval needs {count(needed)}.")
     if run.leakage is not None and run.leakage.findings:
         names = listed([each.feature for each in run.leakage.findings])
         found.append(f"The leakage audit flagged {names}.")

@@ -15,7 +15,7 @@ from training.findings import (
     Evaluation,
     Explanation,
     Fairness,
-    GateResult,
+    Gated,
     LeakageAudit,
     Learning,
     RunFacts,
@@ -58,7 +58,7 @@ class RunArtifacts:
     learning: Learning | None
     search: Search | None
     changes: ChampionChanges | None
-    gates: tuple[GateResult, ...] | None
+    gates: Gated | None
     strongest: tuple[tuple[str, float], ...]
     plots: dict[str, str]
     """SVG text by file name without its ending."""
@@ -98,7 +98,7 @@ def read_run(folder: Path) -> RunArtifacts:
         learning=_optional(folder, "learning.json", FILES["learning.json"]),
         search=_optional(folder, "search.json", FILES["search.json"]),
         changes=_optional(folder, "changes.json", FILES["changes.json"]),
-        gates=_optional(folder, "gates.json", tuple[GateResult, ...]),
+        gates=_optional(folder, "gates.json", FILES["gates.json"]),
         strongest=_optional(folder, "strongest.json", tuple[tuple[str, float], ...]) or (),
         plots=_plots(folder / "plots"),
         absent=tuple(name for name in OPTIONAL if not (folder / name).is_file()),

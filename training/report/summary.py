@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from training.findings import Evaluation, Fairness, GateResult, Subgroup
+from training.findings import Evaluation, Fairness, Gated, Subgroup
 from training.report.artifacts import RunArtifacts
 from training.report.words import (
     count,
@@ -233,20 +233,19 @@ def _is_unsure(group: Subgroup) -> bool:
     return found.high - found.low > UNSURE
 
 
-def gates_sentences(gates: tuple[GateResult, ...] | None) -> tuple[str, ...]:
-    """Whether the gates let the model pass, and which did not."""
-    if gates is None:
+def gates_sentences(gated: Gated | None) -> tuple[str, ...]:
+    """Whether the gates let the model pass, and on what they did not."""
+    if gated is None:
         return ("The gates have not been asked yet; promotion asks them.",)
-    failed = [each for each in gates if not each.passed and not each.waived_by]
-    waived = [each for each in gates if not each.passed and each.waived_by]
+    failed = [each for each in gated.results if not each.passed and not each.waived]
     if failed:
-        refusals = f"No: {len(failed)} of {len(gates)} gates refuse it."
-        sentences = [refusals, *(each.sentence for each in failed)]
+        sentences = [f"No: {len(failed)} of {len(gated.results)} gates refuse it."]
+        sentences += [sentence for each in failed for sentence in each.failures]
     else:
-        sentences = [f"By the {len(gates)} gates it may; a person decides."]
-    if waived:
-        named = [
-            f"{each.gate}, {each.about or 'the whole gate'}, by {each.waived_by}" for each in waived
-        ]
-        sentences.append(f"Waived in writing: {'; '.join(named)}.")
+        sentences = [f"By the {len(gated.results)} gates it may; a person decides."]
+    sentences += [
+        f"Waived by {waiver.by} for {waiver.about or f'the gate {waiver.gate}'}: {waiver.reason}"
+        for each in gated.results
+        for waiver in each.waivers
+    ]
     return tuple(sentences)
