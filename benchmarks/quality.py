@@ -24,8 +24,8 @@ from training.dataset import study_data
 from training.risk_model import champion
 from training.simulated_hospital import simulate
 from training.split import split_stays
-from training.study_data import StudyData
 from training.study import EvaluationRules, Study
+from training.study_data import StudyData
 from training.train import train
 from training.vocabulary import VocabularyRules
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fhir_mappings.errors import RiskModelError
-from training.report import plots
 from training.findings import FILES
+from training.report import plots
 from training.risk_model import champion, load_risk_model, read_champion
 from training.study import EvaluationRules, Study
 from training.train import TrainingResult, train

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from training.report import figures, tables
+from training.report import figures, group_tables, model_tables, performance_tables, run_tables
 from training.report.artifacts import OPTIONAL, RunArtifacts, read_run
 from training.report.changes import changes_since
 from training.report.flow import flow_diagram
@@ -34,7 +34,7 @@ def render_report(run: RunArtifacts) -> str:
         RiskModelError: if a plot among the artifacts is not SVG.
 
     """
-    return page("report.html", run=run, **_sections(run))
+    return page("report.html", run=run, simulated=run.simulated, **_sections(run))
 
 
 def write_report(folder: Path, champion: Champion | None = None) -> Path:
@@ -71,34 +71,36 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         "absent": [(name, OPTIONAL[name]) for name in run.absent],
         "deaths": small_count(evaluation.deaths, smallest),
         "flow": flow_diagram(run.flow, smallest),
-        "gates": tables.gate_table(run.gates.results) if run.gates else None,
+        "gates": run_tables.gate_table(run.gates) if run.gates else None,
         "discrimination": figures.discrimination_figures(run),
-        "performance": tables.performance_table(evaluation),
-        "differences": tables.difference_table(
+        "performance": performance_tables.performance_table(evaluation),
+        "differences": performance_tables.difference_table(
             evaluation.differences, "Differences to what it is compared with"
         ),
         "calibration": figures.calibration_figure(run),
-        "calibration_table": tables.calibration_table(evaluation),
+        "calibration_table": performance_tables.calibration_table(evaluation),
         "decision": figures.decision_figure(run),
-        "decision_table": tables.decision_table(evaluation.net_benefit),
-        "capacities": tables.capacity_table(evaluation.capacities),
+        "decision_table": performance_tables.decision_table(evaluation.net_benefit),
+        "capacities": performance_tables.capacity_table(evaluation.capacities),
         "forests": figures.subgroup_figures(run, run.fairness) if run.fairness else [],
-        "groups": [(each.label, tables.group_table(each, smallest)) for each in groupings],
+        "groups": [(each.label, group_tables.group_table(each, smallest)) for each in groupings],
         "group_appendix": [
-            each for grouping in groupings for each in tables.group_appendix(grouping, smallest)
+            each
+            for grouping in groupings
+            for each in group_tables.group_appendix(grouping, smallest)
         ],
-        "strongest": tables.strongest_table(run),
+        "strongest": model_tables.strongest_table(run),
         "explanation": figures.explanation_figures(run),
-        "families": tables.family_table(run.explanation) if run.explanation else None,
-        "stability": tables.stability_table(run.explanation) if run.explanation else None,
-        "leaks": tables.leak_tables(run.leakage) if run.leakage else [],
-        "learning": tables.learning_table(run.learning) if run.learning else None,
+        "families": model_tables.family_table(run.explanation) if run.explanation else None,
+        "stability": model_tables.stability_table(run.explanation) if run.explanation else None,
+        "leaks": model_tables.leak_tables(run.leakage) if run.leakage else [],
+        "learning": performance_tables.learning_table(run.learning) if run.learning else None,
         "learning_figure": figures.learning_figure(run),
-        "search": tables.search_table(run.search) if run.search else None,
-        "champion": tables.difference_table(champion, "Differences to the model in use")
+        "search": run_tables.search_table(run.search) if run.search else None,
+        "champion": performance_tables.difference_table(champion, "Differences to the model in use")
         if champion
         else None,
-        "changes": tables.change_tables(run.changes) if run.changes else [],
-        "choices": tables.choice_table(run),
-        "facts": tables.fact_table(run),
+        "changes": run_tables.change_tables(run.changes) if run.changes else [],
+        "choices": run_tables.choice_table(run),
+        "facts": run_tables.fact_table(run),
     }

@@ -233,18 +233,19 @@ def _is_unsure(group: Subgroup) -> bool:
     return found.high - found.low > UNSURE
 
 
-def gates_sentences(gates: Gated | None) -> tuple[str, ...]:
-    """Whether the gates let the model pass, and which did not."""
-    if gates is None:
+def gates_sentences(gated: Gated | None) -> tuple[str, ...]:
+    """Whether the gates let the model pass, and on what they did not."""
+    if gated is None:
         return ("The gates have not been asked yet; promotion asks them.",)
-    failed = [each for each in gates.results if not each.passed and not each.waived]
-    waivers = [waiver for each in gates.results if each.waived for waiver in each.waivers]
+    failed = [each for each in gated.results if not each.passed and not each.waived]
     if failed:
-        refusals = f"No: {len(failed)} of {len(gates.results)} gates refuse it."
-        sentences = [refusals, *(why for each in failed for why in each.failures)]
+        sentences = [f"No: {len(failed)} of {len(gated.results)} gates refuse it."]
+        sentences += [sentence for each in failed for sentence in each.failures]
     else:
-        sentences = [f"By the {len(gates.results)} gates it may; a person decides."]
-    if waivers:
-        named = [f"{each.gate}, {each.about or 'the whole gate'}, by {each.by}" for each in waivers]
-        sentences.append(f"Waived in writing: {'; '.join(named)}.")
+        sentences = [f"By the {len(gated.results)} gates it may; a person decides."]
+    sentences += [
+        f"Waived by {waiver.by} for {waiver.about or f'the gate {waiver.gate}'}: {waiver.reason}"
+        for each in gated.results
+        for waiver in each.waivers
+    ]
     return tuple(sentences)

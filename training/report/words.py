@@ -46,6 +46,7 @@ PEERS = {
 _SIGNS = {
     "implausible_alone": "implausibly good alone",
     "after_discharge": "known only after discharge",
+    "coded_at_discharge": "coded when the stay ended",
     "model_implausible": "the model as a whole is implausibly good",
 }
 
