@@ -27,3 +27,12 @@ def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("blank")
     connect(folder).search_experiments()
     return (folder / "mlflow.db").read_bytes()
+
+
+@pytest.fixture
+def mlruns(tmp_path: Path, blank_mlflow: bytes) -> Path:
+    """A home of MLflow in which nothing was recorded yet."""
+    folder = tmp_path / "mlruns"
+    folder.mkdir()
+    (folder / "mlflow.db").write_bytes(blank_mlflow)
+    return folder

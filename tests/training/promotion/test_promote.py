@@ -16,14 +16,6 @@ from training.study import Gates, Study, Waiver
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
-@pytest.fixture
-def mlruns(tmp_path, blank_mlflow):
-    folder = tmp_path / "mlruns"
-    folder.mkdir()
-    (folder / "mlflow.db").write_bytes(blank_mlflow)
-    return folder
-
-
 def in_use(mlruns) -> set[str]:
     """Every version that anything names as the one in use: record, alias, note."""
     aliased = {one.version for one in tracking.versions(mlruns) if "champion" in one.aliases}
