@@ -70,9 +70,19 @@ def monitor(
 
     chosen = profile_for(store, profile)
     risk_model, choices = _model(mlruns, model), _study(study)
-    begin = _since(mlruns, model, chosen, since, everything=everything)
+    trained = _trained_until(mlruns, model)
+    begin = since if everything or not chosen.calendar else since or trained
     with open_store(store) as opened, progress(quiet=as_json) as report:
-        found = run(opened, chosen, risk_model, choices, since=begin, until=until, progress=report)
+        found = run(
+            opened,
+            chosen,
+            risk_model,
+            choices,
+            since=begin,
+            until=until,
+            trained_until=trained,
+            progress=report,
+        )
     folder = mlruns / FOLDER if out is None else out
     path = keep(found, folder)
     table = trend(folder)
@@ -104,20 +114,11 @@ def _study(path: Path | None) -> "Study":
     return Study() if path is None else load_study(path)
 
 
-def _since(
-    mlruns: Path,
-    folder: Path | None,
-    profile: "SiteProfile",
-    since: datetime | None,
-    *,
-    everything: bool,
-) -> datetime | None:
-    """What was asked for, else the end of the data that the model was made from."""
+def _trained_until(mlruns: Path, folder: Path | None) -> datetime | None:
+    """When the data ended that the model was made from, where its run says so."""
     from training.monitoring.period import end_of_training
     from training.risk_model import read_champion
 
-    if since is not None or everything or not profile.calendar:
-        return since
     note = read_champion(mlruns) if folder is None else None
     home = folder if note is None else mlruns / note.folder
     end = None if home is None else end_of_training(home)
@@ -126,3 +127,45 @@ def _since(
 
 def _source(profile: "SiteProfile", simulated: bool) -> str:
     return "Simulated records" if simulated else f"{profile.name} records"
+
+
+def transparency(
+    out: Annotated[Path, typer.Option(help="Folder of the issues, earlier ones included.")] = Path(
+        "transparency"
+    ),
+    mlruns: MlrunsOption = DEFAULT_MLRUNS,
+    report: Annotated[
+        Path | None, typer.Option(help="A report that monitor kept; else the latest.")
+    ] = None,
+    card: Annotated[str | None, typer.Option(help="Address of the model card.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new issue of the transparency report: aggregates that may be published.
+
+    Counts are given in steps of 11. What could point to a few people, on the page or beside an
+    earlier issue in the same folder, is held back.
+    """
+    from fhir_mappings.errors import StudyError
+    from training.monitoring.history import FOLDER, kept, read_report
+    from training.monitoring.transparency import publish
+    from training.monitoring.transparency import transparency as make
+
+    if report is not None:
+        chosen = read_report(report)
+    else:
+        reports = [each for each in kept(mlruns / FOLDER) if each.enough]
+        if not reports:
+            raise StudyError("no report of monitoring is kept yet: run readmit monitor first")
+        chosen = reports[-1]
+    issue = make(chosen, out, card=card)
+    page, data = publish(issue, out)
+    held_back = [table.name for table in issue.tables if not table.cells]
+    answer = {"page": str(page), "data": str(data), "held_back": held_back, **plain(issue)}
+    if as_json:
+        print_json(answer)
+        return
+    from service.commands.monitoring_tables import issue_tables
+    from service.tables import show
+    from service.terminal import results
+
+    show(results, *issue_tables(issue), f"Written to {page} and {data}")

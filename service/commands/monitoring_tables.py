@@ -12,6 +12,7 @@ from service.tables import metric, table
 
 if TYPE_CHECKING:
     from training.monitoring.findings import MonitorReport
+    from training.monitoring.transparency import Issue
 
 _SHOWN = 15
 
@@ -28,6 +29,11 @@ def monitor_tables(report: "MonitorReport", path: Path) -> Iterator[RenderableTy
     if not report.enough:
         yield "Too few stays to say anything."
         return
+    if report.trained_until and (report.first_discharge or "") <= report.trained_until:
+        yield (
+            "Some of these stays are from the time that the model was made from: measures on them "
+            "flatter it."
+        )
     yield _performance(report)
     if report.scores is not None:
         bands = ", ".join(f"{band} {part:.1%}" for band, part in report.scores.bands.items())
@@ -62,6 +68,18 @@ def monitor_tables(report: "MonitorReport", path: Path) -> Iterator[RenderableTy
         )
     yield from _alerts(report)
     yield f"Kept as {escape(str(path))}"
+
+
+def issue_tables(issue: "Issue") -> Iterator[RenderableType]:
+    """The published counts of a transparency report."""
+    for each in issue.tables:
+        title = f"Stays {each.population}, by {each.name.replace('_', ' ')}"
+        if each.cells:
+            yield table(
+                title, ("", "at least"), [(cell.name, cell.at_least) for cell in each.cells]
+            )
+        else:
+            yield f"{escape(title)}: held back"
 
 
 def _performance(report: "MonitorReport") -> RenderableType:

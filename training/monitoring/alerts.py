@@ -5,8 +5,9 @@ also has to be unlikely by chance after correction for the number of inputs (Bon
 measure is clearly behind only when its whole interval is.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from fhir_mappings.features.declaration import Feature
 from training.findings import Measures
 from training.monitoring.drift import PopulationStability
 from training.monitoring.findings import Alert, FeatureDrift, Level, ScoreDrift
@@ -64,17 +65,17 @@ def drifted_features(
 
 
 def input_alerts(
-    drifted: Iterable[FeatureDrift],
+    drifted: Sequence[FeatureDrift],
     units: Sequence[UnitChange],
-    descriptions: Mapping[str, str],
+    features: Mapping[str, Feature],
     rules: Monitoring,
 ) -> Iterator[Alert]:
     """One alert for each probable change of unit, and one for each other input that changed.
 
     Args:
         drifted: the inputs that have changed.
-        units: probable changes of unit among them.
-        descriptions: what each feature is, for people.
+        units: probable changes of unit.
+        features: the model's, by name.
         rules: the thresholds.
     """
     explained: dict[str, list[UnitChange]] = {}
@@ -82,12 +83,13 @@ def input_alerts(
         explained.setdefault(change.concept, []).append(change)
     for concept, changes in explained.items():
         strongest = max(changes, key=lambda change: change.values)
-        features = ", ".join(sorted({change.feature for change in changes}))
-        yield Alert("alert", concept, f"{strongest.sentence} Inputs: {features}.", _UNIT)
-    named = {change.feature for change in units}
+        touched = {change.feature for change in changes}
+        touched |= {drift.name for drift in drifted if features[drift.name].of == concept}
+        inputs = ", ".join(sorted(touched))
+        yield Alert("alert", concept, f"{strongest.sentence} Inputs: {inputs}.", _UNIT)
     for drift in drifted:
-        if drift.name not in named:
-            yield _of_input(drift, descriptions[drift.name].rstrip("."), rules)
+        if features[drift.name].of not in explained:
+            yield _of_input(drift, features[drift.name].description.rstrip("."), rules)
 
 
 def _of_input(drift: FeatureDrift, description: str, rules: Monitoring) -> Alert:

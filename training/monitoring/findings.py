@@ -93,6 +93,13 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     readmissions: int
     """Among those."""
     inputs: int
+    trained_until: str | None = None
+    """The last discharge of the data that the model was made from; stays before it flatter it."""
+    groups: dict[str, dict[str, int]] = {}
+    """Stays by attribute and group, ``band`` among the attributes. For the house: small counts are
+    in it, and only ``transparency`` makes of them what may be published."""
+    outcomes: dict[str, int] = {}
+    """Stays whose outcome is known, by band and outcome; small counts as well."""
     drifted: tuple[FeatureDrift, ...] = ()
     """Inputs whose distribution or missingness has changed, the largest change first."""
     unit_changes: tuple[UnitChange, ...] = ()

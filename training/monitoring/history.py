@@ -50,13 +50,22 @@ def kept(folder: Path) -> list[MonitorReport]:
     Raises:
         StudyError: if one cannot be read.
     """
-    reports = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            reports.append(msgspec.json.decode(path.read_bytes(), type=MonitorReport))
-        except msgspec.DecodeError as error:
-            raise StudyError(f"{path.name} is not a report of monitoring: {error}") from None
-    return sorted(reports, key=lambda report: report.made)
+    reports = [read_report(path) for path in folder.glob("*.json")]
+    return sorted(reports, key=lambda report: (report.made, report.fingerprint))
+
+
+def read_report(path: Path) -> MonitorReport:
+    """One kept report.
+
+    Raises:
+        StudyError: if it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=MonitorReport)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: there is no such report") from None
+    except msgspec.DecodeError as error:
+        raise StudyError(f"{path.name} is not a report of monitoring: {error}") from None
 
 
 def trend(folder: Path) -> pd.DataFrame:

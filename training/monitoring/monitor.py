@@ -36,6 +36,9 @@ from training.study_data import FloatArray
 
 SIMULATED = "simulated"
 """The profile of the simulated hospital."""
+BANDS = ("low", "moderate", "high")
+NOT_RECORDED = "not recorded"
+"""The group of stays whose record does not say an attribute."""
 
 
 def monitor(
@@ -46,6 +49,7 @@ def monitor(
     *,
     since: datetime | None = None,
     until: datetime | None = None,
+    trained_until: datetime | None = None,
     followed_until: datetime | None = None,
     made: datetime | None = None,
     progress: Progress | None = None,
@@ -61,9 +65,10 @@ def monitor(
         profile: how the site codes.
         model: in use.
         study: thresholds (``study.monitoring``), resamples and seed.
-        since: stays discharged from then on; None for all. ``period.end_of_training`` says when
-            the data ended that the model was made from.
+        since: stays discharged from then on; None for all.
         until: stays discharged before; None for all.
+        trained_until: when the data ended that the model was made from, for the record
+            (``period.end_of_training``).
         followed_until: up to when admissions are on record; None for the last encounter.
         made: when this is; None for now.
         progress: told of each shard.
@@ -84,6 +89,8 @@ def monitor(
         progress=progress,
     )
     report = _facts(profile, model, study, stays, bounds, made or datetime.now(UTC))
+    if trained_until is not None and profile.calendar:
+        report = msgspec.structs.replace(report, trained_until=_iso(_micro(trained_until)))
     if not report.enough:
         return report
     risks = model.predict(stays.values)
@@ -95,6 +102,8 @@ def monitor(
             report,
             drifted=drifted,
             unit_changes=_unit_changes(store, profile, model, stays.values, bounds),
+            groups=_groups(model, stays, risks),
+            outcomes=_outcomes(model, stays, risks),
             scores=_scores(model, risks),
             performance=_performance(model, study, stays, risks),
             test=model.reference.test,
@@ -173,15 +182,41 @@ def _iso(at: int | None) -> str | None:
     return None if at is None else as_datetime(at).isoformat(timespec="seconds")
 
 
+def _bands(model: RiskModel, risks: FloatArray) -> list[str]:
+    return [model.band(risk) for risk in risks.tolist()]
+
+
+def _groups(model: RiskModel, stays: PeriodStays, risks: FloatArray) -> dict[str, dict[str, int]]:
+    bands = _bands(model, risks)
+    counted = {"band": {band: bands.count(band) for band in BANDS}}
+    for attribute in stays.groups:
+        column = stays.groups[attribute].astype(object)
+        counts = column.where(column.notna(), NOT_RECORDED).value_counts()
+        counted[str(attribute)] = {str(name): int(counts[name]) for name in sorted(counts.index)}
+    return counted
+
+
+def _outcomes(model: RiskModel, stays: PeriodStays, risks: FloatArray) -> dict[str, int]:
+    bands = _bands(model, risks[stays.matured])
+    pairs = list(zip(bands, stays.outcome[stays.matured].tolist(), strict=True))
+    return {
+        f"{band}, {'readmitted' if readmitted else 'not readmitted'}": pairs.count(
+            (band, readmitted)
+        )
+        for band in BANDS
+        for readmitted in (True, False)
+    }
+
+
 def _scores(model: RiskModel, risks: FloatArray) -> ScoreDrift:
     psi, chance = score_stability(model.reference, risks)
-    bands = [model.band(risk) for risk in risks.tolist()]
+    bands = _bands(model, risks)
     return ScoreDrift(
         psi=psi,
         chance=chance,
         mean=float(risks.mean()),
         prevalence=model.reference.prevalence,
-        bands={band: bands.count(band) / len(bands) for band in ("low", "moderate", "high")},
+        bands={band: bands.count(band) / len(bands) for band in BANDS},
     )
 
 
@@ -236,12 +271,12 @@ def _unit_changes(
 
 def _judged(report: MonitorReport, model: RiskModel, study: Study) -> MonitorReport:
     rules = study.monitoring
-    descriptions = {feature.name: feature.description for feature in model.features}
+    features = {feature.name: feature for feature in model.features}
     found = [
         *performance_alerts(report.performance, report.test, rules),
         *(() if report.performance else estimate_alerts(report.estimate, report.test, rules)),
         *(() if report.scores is None else score_alerts(report.scores, rules)),
-        *input_alerts(report.drifted, report.unit_changes, descriptions, rules),
+        *input_alerts(report.drifted, report.unit_changes, features, rules),
     ]
     # Sorted by level alone: within one the order above is the order of weight.
     return msgspec.structs.replace(
