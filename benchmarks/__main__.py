@@ -22,6 +22,7 @@ NAMES = (
     "monitoring",
     "intervals",
     "quality",
+    "fairness",
     "ablation",
 )
 """Every benchmark: a module of that name with ``run(folder) -> list[Result]``."""

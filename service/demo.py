@@ -17,7 +17,7 @@ from fhir_mappings.store import open_store
 from service.batch import score_store
 from service.tables import coverage_tables, evaluation_tables, ingest_tables, show, table
 from service.terminal import Phases, progress, results
-from training.experiment import experiment
+from training.experiment import run_study
 from training.risk_model import champion
 from training.simulated_hospital import simulate
 from training.study import Study
@@ -52,7 +52,7 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
         )
         with progress() as report:
             phases = Phases(report, "train")
-            result = experiment(
+            result = run_study(
                 opened, profile, mlruns, Study(seed=seed), reading=report, progress=phases
             )
             trained = msgspec.to_builtins(result)

@@ -21,7 +21,7 @@ from training.study_data import StudyData
 from training.train import TrainingResult, train
 
 
-def experiment(
+def run_study(
     store: Store,
     profile: SiteProfile,
     mlruns: Path,

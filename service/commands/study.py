@@ -88,13 +88,13 @@ def train(
     """Train, calibrate, evaluate and explain a model, and register it in MLflow."""
     from fhir_mappings.store import open_store
     from service.terminal import Phases, progress
-    from training.experiment import experiment
+    from training.experiment import run_study
 
     chosen = profile_for(store, profile)
     choices = _study(study, horizon, split, seed, bootstrap, vocabulary)
     with open_store(store) as opened, progress(quiet=as_json) as report:
         phases = Phases(report, "train")
-        result = experiment(
+        result = run_study(
             opened,
             chosen,
             mlruns,
