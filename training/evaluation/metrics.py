@@ -20,8 +20,8 @@ from scipy.special import expit
 from training.study_data import BoolArray, FloatArray
 
 _NEWTON_STEPS = 30
-_SMALL_STEP = 1e-5
-"""Newton's method squares the error: what remains after a step this small is some 1e-10."""
+_SMALL_STEP = 1e-7
+"""Newton's method squares the error: what remains after a step this small is rounding."""
 _LARGEST_SLOPE = 50.0
 """Beyond it the outcomes of a resample are separated and there is no slope."""
 _SMALLEST_RISK = 1e-9
@@ -67,22 +67,17 @@ def log_loss(probability: FloatArray, outcome: BoolArray, weights: FloatArray) -
 def calibration_slope(
     probability: FloatArray, outcome: BoolArray, weights: FloatArray
 ) -> FloatArray:
-    """1 is ideal; below 1 the risks are too extreme, above 1 too timid."""
+    """1 is ideal; below 1 the risks are too extreme, above 1 too timid.
+
+    NaN where the outcomes are separated: no finite slope is the most likely then.
+    """
     odds = log_odds(probability)
-    if len(odds) == 0 or np.ptp(odds) < 1e-12:
-        return np.full(len(weights), np.nan)
-    # The resamples pooled lie near each of them: from there, half the steps do.
-    pooled = _recalibrated(odds, outcome, weights.sum(axis=0, keepdims=True), np.array([[1.0, 0]]))
-    start = np.where(np.isnan(pooled), [[1.0, 0.0]], pooled)
-    return _recalibrated(odds, outcome, weights, np.repeat(start, len(weights), axis=0))[:, 0]
-
-
-def _recalibrated(
-    odds: FloatArray, outcome: BoolArray, weights: FloatArray, start: FloatArray
-) -> FloatArray:
-    """Slope and intercept of a logistic regression on the log-odds, resamples x 2, by Newton."""
-    slope, intercept = start.T
-    change = np.full(len(weights), np.inf)
+    prevalence = _ratio(weights @ outcome, weights.sum(axis=1))
+    possible = _overlap(odds, outcome, weights)
+    # From a slope of 0, Newton's method is safe also where few stays decide.
+    intercept = log_odds(np.where(possible, prevalence, 0.5))
+    slope = np.zeros(len(weights))
+    step = np.full(len(weights), np.inf)
     for _ in range(_NEWTON_STEPS):
         p = expit(slope[:, None] * odds + intercept[:, None])
         residual = weights * (outcome - p)
@@ -93,11 +88,26 @@ def _recalibrated(
         step = _ratio(c0 * g1 - c1 * g0, determinant)
         intercept = intercept + np.clip(_ratio(c2 * g0 - c1 * g1, determinant), -5, 5)
         slope = slope + np.clip(step, -5, 5)
-        change = np.abs(step)
-        if np.all((change < _SMALL_STEP) | np.isnan(change)):
+        if np.all((np.abs(step) < _SMALL_STEP) | ~possible):
             break
-    settled = (change < _SMALL_STEP) & (np.abs(slope) < _LARGEST_SLOPE)
-    return np.where(settled[:, None], np.column_stack([slope, intercept]), np.nan)
+    settled = possible & (np.abs(step) < _SMALL_STEP) & (np.abs(slope) < _LARGEST_SLOPE)
+    return np.where(settled, slope, np.nan)
+
+
+def _overlap(odds: FloatArray, outcome: BoolArray, weights: FloatArray) -> BoolArray:
+    """Whether neither outcome has all its log-odds on one side of the other's.
+
+    Otherwise the likelihood has no maximum: Albert and Anderson 1984, doi:10.1093/biomet/71.1.1.
+    """
+    drawn = weights > 0
+
+    def ends(part: BoolArray) -> tuple[FloatArray, FloatArray]:
+        among = np.where(drawn[:, part], odds[part], np.nan)
+        low = np.fmin.reduce(among, axis=1, initial=np.inf)
+        return low, np.fmax.reduce(among, axis=1, initial=-np.inf)
+
+    (lowest_with, highest_with), (lowest_without, highest_without) = ends(outcome), ends(~outcome)
+    return np.asarray((lowest_with < highest_without) & (lowest_without < highest_with))
 
 
 def calibration_intercept(
@@ -105,15 +115,9 @@ def calibration_intercept(
 ) -> FloatArray:
     """0 is ideal; above 0 the risks are too low on the whole, below 0 too high."""
     odds = log_odds(probability)
-    start = _moved(odds, outcome, weights.sum(axis=0, keepdims=True), 0.0)[0]
-    return _moved(odds, outcome, weights, float(np.nan_to_num(start)))
-
-
-def _moved(odds: FloatArray, outcome: BoolArray, weights: FloatArray, start: float) -> FloatArray:
-    """How far the log-odds must move for as many events as there were, by Newton's method."""
     events = weights @ outcome
     possible = (events > 0) & (events < weights.sum(axis=1))
-    intercept = np.full(len(weights), start)
+    intercept, step = np.zeros(len(weights)), np.full(len(weights), np.inf)
     for _ in range(_NEWTON_STEPS):
         p = expit(odds + intercept[:, None])
         expected = weights * p
@@ -121,7 +125,7 @@ def _moved(odds: FloatArray, outcome: BoolArray, weights: FloatArray, start: flo
         intercept = intercept + np.clip(step, -2, 2)
         if np.all((np.abs(step) < _SMALL_STEP) | ~possible):
             break
-    return np.where(possible, intercept, np.nan)
+    return np.where(possible & (np.abs(step) < _SMALL_STEP), intercept, np.nan)
 
 
 def positive_predictive_value(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from training.risk_model import Interval
 from training.study_data import FloatArray
@@ -74,14 +75,17 @@ def estimates(
 ) -> dict[Name, Estimate]:
     """Measure the stays as they are and every resample of their patients.
 
+    On one thread: sums then do not depend on how many a machine has, and are too small to gain.
+
     Args:
         measure: takes weights of resamples x stays; returns, by name, a number a resample.
         subjects: the patient of each stay.
         resamples: how many times the patients are drawn.
         seed: of the draws.
     """
-    as_is = measure(np.ones((1, len(subjects))))
-    drawn = [measure(weights) for weights in resampled_patients(subjects, resamples, seed)]
+    with threadpool_limits(limits=1):
+        as_is = measure(np.ones((1, len(subjects))))
+        drawn = [measure(weights) for weights in resampled_patients(subjects, resamples, seed)]
     return {
         name: Estimate(float(value[0]), np.concatenate([each[name] for each in drawn]))
         for name, value in as_is.items()

@@ -90,6 +90,50 @@ def test_resampling_in_pieces_draws_the_same_patients(monkeypatch):
         )
 
 
+def test_every_peer_is_beside_the_model_in_every_part():
+    evaluation = evaluated(resamples=50)
+    peers = {"noise", "prevalence"}
+    assert set(evaluation.baselines) == set(evaluation.differences) == peers
+    assert all(set(each.peers) == peers for each in evaluation.net_benefit)
+    assert all(set(each.peers_ppv) == peers for each in evaluation.capacities)
+    for measures in evaluation.baselines.values():
+        assert list(measures) == list(evaluation.model)
+    assert (evaluation.stays, evaluation.patients, evaluation.deaths) == (300, 300, 2)
+    assert [each.share for each in evaluation.capacities] == [0.05, 0.1, 0.2]
+    assert evaluation.capacities[1].alerts_per_week == 30 / 10
+
+
+def test_the_order_of_stays_does_not_matter():
+    """Ties included: the points of a score have many."""
+    random = np.random.default_rng(2)
+    log_odds, outcome = stays(300)
+    subjects = random.integers(0, 200, 300).astype(str).astype(object)
+    points = np.round(log_odds)
+
+    def found(order):
+        risks = (Risk(each[order], expit(each[order])) for each in (log_odds, points))
+        model, score = risks
+        return evaluate(model, {"score": score}, outcome[order], subjects[order], **choices(50))
+
+    first, second = found(np.arange(300)), found(random.permutation(300))
+    for measures, same in (
+        (first.model, second.model),
+        (first.baselines["score"], second.baselines["score"]),
+        (first.differences["score"], second.differences["score"]),
+    ):
+        for name, interval in measures.items():
+            assert msgspec.structs.astuple(same[name]) == pytest.approx(
+                msgspec.structs.astuple(interval), abs=1e-8
+            )
+
+
+def test_the_interval_is_as_wide_as_theory_says_for_independent_stays():
+    """One stay a patient: the share that is flagged has the standard error of a proportion."""
+    share = evaluated(resamples=2_000).model["flagged"]
+    error = np.sqrt(share.value * (1 - share.value) / 300)
+    assert width(share) == pytest.approx(2 * 1.96 * error, rel=0.08)
+
+
 def test_an_evaluation_is_json():
     evaluation = evaluated(resamples=20)
     assert json.loads(msgspec.json.encode(evaluation))["model"]["auroc"]["value"] > 0.5
