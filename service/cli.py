@@ -9,7 +9,7 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import clinic, records, study
+from service.commands import clinic, models, records, study
 
 app = typer.Typer(
     name="readmit",
@@ -26,7 +26,12 @@ for command in (
     records.coverage,
     study.cohort,
     study.train,
+    models.models,
+    models.promote,
+    models.rollback,
+    models.keygen,
     clinic.score,
+    models.replay,
     clinic.serve,
     clinic.demo,
 ):
