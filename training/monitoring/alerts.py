@@ -7,7 +7,6 @@ measure is clearly behind only when its whole interval is.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fhir_mappings.features.declaration import Feature
 from training.findings import Measures
 from training.monitoring.drift import PopulationStability
 from training.monitoring.findings import Alert, FeatureDrift, Level, ScoreDrift
@@ -19,8 +18,8 @@ SIGNIFICANT = 0.05
 """Chance of a false alert over all inputs together."""
 
 _INPUTS = (
-    "Ask whether coding, a device, an interface or the patients have changed since training; "
-    "look at the feature's values by month and site."
+    "Ask whether coding, a device, an interface, the patients, or how far back the records reach "
+    "have changed since training; look at the feature's values by month and site."
 )
 _MISSING = (
     "See readmit coverage for refused units and unknown codes; ask whether the test is still "
@@ -67,7 +66,8 @@ def drifted_features(
 def input_alerts(
     drifted: Sequence[FeatureDrift],
     units: Sequence[UnitChange],
-    features: Mapping[str, Feature],
+    concepts: Mapping[str, str],
+    descriptions: Mapping[str, str],
     rules: Monitoring,
 ) -> Iterator[Alert]:
     """One alert for each probable change of unit, and one for each other input that changed.
@@ -75,7 +75,8 @@ def input_alerts(
     Args:
         drifted: the inputs that have changed.
         units: probable changes of unit.
-        features: the model's, by name.
+        concepts: what each feature measures.
+        descriptions: what each feature is, for people.
         rules: the thresholds.
     """
     explained: dict[str, list[UnitChange]] = {}
@@ -84,12 +85,12 @@ def input_alerts(
     for concept, changes in explained.items():
         strongest = max(changes, key=lambda change: change.values)
         touched = {change.feature for change in changes}
-        touched |= {drift.name for drift in drifted if features[drift.name].of == concept}
+        touched |= {drift.name for drift in drifted if concepts[drift.name] == concept}
         inputs = ", ".join(sorted(touched))
         yield Alert("alert", concept, f"{strongest.sentence} Inputs: {inputs}.", _UNIT)
     for drift in drifted:
-        if features[drift.name].of not in explained:
-            yield _of_input(drift, features[drift.name].description.rstrip("."), rules)
+        if concepts[drift.name] not in explained:
+            yield _of_input(drift, descriptions[drift.name].rstrip("."), rules)
 
 
 def _of_input(drift: FeatureDrift, description: str, rules: Monitoring) -> Alert:
@@ -103,7 +104,7 @@ def _of_input(drift: FeatureDrift, description: str, rules: Monitoring) -> Alert
             drift.name,
             f"{name} is missing in {drift.missing:.0%} of the stays; in training it was "
             f"{drift.missing_reference:.0%}.{unused}",
-            _MISSING,
+            _MISSING if drift.missing > drift.missing_reference else _INPUTS,
         )
     return Alert(
         level,

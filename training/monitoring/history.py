@@ -71,9 +71,10 @@ def read_report(path: Path) -> MonitorReport:
 def trend(folder: Path) -> pd.DataFrame:
     """One row a report that had enough stays, the oldest first.
 
-    Columns: ``made``, ``since``, ``until``, ``model``, ``version``, ``fingerprint``, ``simulated``,
-    ``stays``, ``matured``, ``mean_risk``, ``score_psi``, ``drifted`` (how many inputs), ``alerts``,
-    and for each of ``auroc``, ``observed_to_expected``, ``calibration_slope`` and
+    Columns: ``made``, ``since``, ``until``, ``last_discharge``, ``model``, ``version``,
+    ``fingerprint``, ``simulated``, ``stays``, ``matured``, ``mean_risk``, ``score_psi``,
+    ``drifted`` (how many inputs), ``alerts``, and for each of ``auroc``,
+    ``observed_to_expected``, ``calibration_slope`` and
     ``estimated_auroc`` the value, its ``_low`` and its ``_high``; NaN where it is not known.
 
     Raises:
@@ -114,8 +115,8 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
     panels = figure.subplots(4, 1, sharex=True)
     places = np.arange(len(table))
     panels[0].set_title(f"A model in use, report by report\n{source}", loc="left", fontsize=10)
-    _with_interval(panels[0], places, table, "estimated_auroc", _FAINT, "estimated from the risks")
-    _with_interval(panels[0], places, table, "auroc", _COLOUR, "measured")
+    _with_interval(panels[0], places + 0.06, table, "estimated_auroc", _FAINT, "estimated")
+    _with_interval(panels[0], places - 0.06, table, "auroc", _COLOUR, "measured")
     panels[0].set_ylabel("AUROC")
     panels[0].legend(loc="best", frameon=False, fontsize=8)
     _with_interval(panels[1], places, table, "observed_to_expected", _COLOUR, "")
@@ -123,12 +124,16 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
     panels[1].set_ylabel("observed / expected")
     panels[2].plot(places, table["mean_risk"], "o-", color=_COLOUR, markersize=4)
     panels[2].set_ylabel("mean risk")
+    # From 0: a tenth of a percent must not look like a fall.
+    panels[2].set_ylim(0, float(table["mean_risk"].max()) * 1.25)
     panels[3].bar(places, table["drifted"], color=_COLOUR, width=0.5)
     panels[3].set_ylabel("drifted inputs")
     panels[3].yaxis.get_major_locator().set_params(integer=True)
     labels = [
-        f"{made:%Y-%m-%d}\nversion {version}"
-        for made, version in zip(table["made"], table["version"], strict=True)
+        f"{made:%Y-%m-%d}" + (f"\nto {last[:10]}" if last else "") + f"\nversion {version}"
+        for made, last, version in zip(
+            table["made"], table["last_discharge"], table["version"], strict=True
+        )
     ]
     panels[3].set_xticks(places, labels, fontsize=8)
     panels[3].set_xlim(-0.6, len(table) - 0.4)
@@ -140,6 +145,7 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
 _COPIED = (
     "since",
     "until",
+    "last_discharge",
     "model",
     "version",
     "fingerprint",

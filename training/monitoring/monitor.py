@@ -1,7 +1,6 @@
 """Looking after a model in use: what has drifted, how well it holds, and what to look at."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,8 +23,8 @@ from training.monitoring.findings import MonitorReport, ScoreDrift
 from training.monitoring.performance import ASSUMPTION, by_month, estimated, measured
 from training.monitoring.period import PeriodStays, Progress, stays_of_period
 from training.monitoring.unit_change import (
-    LEVELS,
     UnitChange,
+    measured_concepts,
     refused_values,
     unit_change_in_refused,
     unit_change_in_values,
@@ -123,6 +122,7 @@ def monitor(
             if profile.calendar
             else (),
         ),
+        profile,
         model,
         study,
     )
@@ -245,38 +245,38 @@ def _unit_changes(
     Every measured input is looked at, drifted or not: one laboratory of ten that changes its unit
     moves no decile.
     """
-    looked_at: list[Any] = [
-        (column, feature, reference)
-        for column, (feature, reference) in enumerate(
-            zip(model.features, model.reference.features, strict=True)
-        )
-        if feature.measure in LEVELS
-    ]
+    concepts = measured_concepts(model.features, profile)
     refused = refused_values(
-        store,
-        profile,
-        {feature.of for _, feature, _ in looked_at},
-        since=bounds[0],
-        until=bounds[1],
+        store, profile, set(concepts.values()), since=bounds[0], until=bounds[1]
     )
     found = []
-    for column, feature, reference in looked_at:
-        change = unit_change_in_refused(
-            feature, reference, *refused[feature.of]
-        ) or unit_change_in_values(feature, reference, values[:, column])
+    for column, (feature, reference) in enumerate(
+        zip(model.features, model.reference.features, strict=True)
+    ):
+        concept = concepts.get(feature.name)
+        if concept is None:
+            continue
+        change = unit_change_in_values(feature, concept, reference, values[:, column])
+        if change is None and feature.of == concept:
+            change = unit_change_in_refused(feature, concept, reference, *refused[concept])
         if change is not None:
             found.append(change)
     return tuple(found)
 
 
-def _judged(report: MonitorReport, model: RiskModel, study: Study) -> MonitorReport:
+def _judged(
+    report: MonitorReport, profile: SiteProfile, model: RiskModel, study: Study
+) -> MonitorReport:
     rules = study.monitoring
-    features = {feature.name: feature for feature in model.features}
+    # Every feature of a concept is explained by its change of unit, a slope or a change as well.
+    concepts = {feature.name: feature.of for feature in model.features}
+    concepts.update(measured_concepts(model.features, profile))
+    descriptions = {feature.name: feature.description for feature in model.features}
     found = [
         *performance_alerts(report.performance, report.test, rules),
         *(() if report.performance else estimate_alerts(report.estimate, report.test, rules)),
         *(() if report.scores is None else score_alerts(report.scores, rules)),
-        *input_alerts(report.drifted, report.unit_changes, features, rules),
+        *input_alerts(report.drifted, report.unit_changes, concepts, descriptions, rules),
     ]
     # Sorted by level alone: within one the order above is the order of weight.
     return msgspec.structs.replace(

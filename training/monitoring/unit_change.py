@@ -8,7 +8,7 @@ refused. Nothing is converted on this evidence; it is named, for a person to ask
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -65,8 +65,29 @@ class UnitChange(msgspec.Struct, frozen=True):
         )
 
 
+def measured_concepts(features: Iterable[Feature], profile: SiteProfile) -> dict[str, str]:
+    """The concept that each feature measures, where its units are known.
+
+    A vocabulary feature names a code of the site, and its values are in the unit of the record:
+    where the code belongs to a concept, the ratio of two units of that concept tells as much.
+    """
+    tables, units = site_concepts(profile), load_units()
+    found = {}
+    for feature in features:
+        if feature.measure in LEVELS:
+            code = feature.of.removeprefix("code:")
+            concepts = (feature.of,) if code == feature.of else tables.of(code)
+            known = [concept for concept in concepts if concept in units.canonical]
+            if known:
+                found[feature.name] = known[0]
+    return found
+
+
 def unit_change_in_values(
-    feature: Feature, reference: FeatureReference, values: npt.NDArray[np.float32]
+    feature: Feature,
+    concept: str,
+    reference: FeatureReference,
+    values: npt.NDArray[np.float32],
 ) -> UnitChange | None:
     """Whether a feature's values fit another unit of its concept; None where they do not.
 
@@ -75,6 +96,7 @@ def unit_change_in_values(
 
     Args:
         feature: the declaration.
+        concept: what it measures.
         reference: how it was distributed in training.
         values: of the stays; NaN where missing.
     """
@@ -83,23 +105,28 @@ def unit_change_in_values(
     known = values[~np.isnan(values)].astype(np.float64)
     outside = known[(known < reference.quantiles[0]) | (known > reference.quantiles[-1])]
     suspect = outside if len(outside) >= _enough(len(known)) else known
-    return _named(feature, reference, suspect, of=len(known), refused=False)
+    return _named(feature, concept, reference, suspect, of=len(known), refused=False)
 
 
 def unit_change_in_refused(
-    feature: Feature, reference: FeatureReference, refused: npt.NDArray[np.float64], read: int
+    feature: Feature,
+    concept: str,
+    reference: FeatureReference,
+    refused: npt.NDArray[np.float64],
+    read: int,
 ) -> UnitChange | None:
     """Whether values that were refused fit another unit of the feature's concept.
 
     Args:
         feature: the declaration.
+        concept: what it measures.
         reference: how it was distributed in training.
         refused: the values, read in the unit that they claim.
         read: how many values of the concept there are, refused or not.
     """
     if feature.measure not in LEVELS or not reference.quantiles:
         return None
-    return _named(feature, reference, refused, of=read, refused=True)
+    return _named(feature, concept, reference, refused, of=read, refused=True)
 
 
 def refused_values(
@@ -172,6 +199,7 @@ def _enough(of: int) -> float:
 
 def _named(
     feature: Feature,
+    concept: str,
     reference: FeatureReference,
     suspect: npt.NDArray[np.float64],
     *,
@@ -184,13 +212,13 @@ def _named(
     found = float(np.median(suspect))
     if found <= 0 or abs(math.log(found / usual)) < _FAR:
         return None
-    best = min(_misread(load_units(), feature.of, usual, found), default=None)
+    best = min(_misread(load_units(), concept, usual, found), default=None)
     if best is None or best[0] > _NEAR:
         return None
     _, _, expected, probable = best
     return UnitChange(
         feature=feature.name,
-        concept=feature.of,
+        concept=concept,
         ratio=found / usual,
         expected=expected,
         probable=probable,
