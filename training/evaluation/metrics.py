@@ -77,13 +77,14 @@ def calibration_slope(
     # From a slope of 0, Newton's method is safe also where few stays decide.
     intercept = log_odds(np.where(possible, prevalence, 0.5))
     slope = np.zeros(len(weights))
+    powers = np.column_stack([np.ones(len(odds)), odds, odds**2])
+    happened = weights @ (outcome[:, None] * powers[:, :2])
     step = np.full(len(weights), np.inf)
     for _ in range(_NEWTON_STEPS):
         p = expit(slope[:, None] * odds + intercept[:, None])
-        residual = weights * (outcome - p)
-        curvature = weights * p * (1 - p)
-        c0, c1, c2 = curvature.sum(axis=1), curvature @ odds, curvature @ odds**2
-        g0, g1 = residual.sum(axis=1), residual @ odds
+        expected = weights * p
+        g0, g1 = (happened - expected @ powers[:, :2]).T
+        c0, c1, c2 = ((expected * (1 - p)) @ powers).T
         determinant = c0 * c2 - c1**2
         step = _ratio(c0 * g1 - c1 * g0, determinant)
         intercept = intercept + np.clip(_ratio(c2 * g0 - c1 * g1, determinant), -5, 5)

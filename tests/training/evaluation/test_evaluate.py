@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from training.evaluation.evaluate import evaluate
 from training.evaluation.measures import Risk
+from training.findings import Evaluation
 from training.study import EvaluationRules
 
 
@@ -132,6 +133,30 @@ def test_the_interval_is_as_wide_as_theory_says_for_independent_stays():
     share = evaluated(resamples=2_000).model["flagged"]
     error = np.sqrt(share.value * (1 - share.value) / 300)
     assert width(share) == pytest.approx(2 * 1.96 * error, rel=0.08)
+
+
+@pytest.mark.parametrize("readmissions", [0, 1, 8])
+def test_a_tiny_test_set_says_what_it_can_and_no_more(readmissions):
+    random = np.random.default_rng(4)
+    log_odds = random.normal(-1.5, 1, 30)
+    outcome = np.arange(30) < readmissions
+    subjects = np.array([f"simulated-{i // 2}" for i in range(30)], dtype=object)
+    points = np.full(30, 4.0)
+    evaluation = evaluate(
+        Risk(log_odds, expit(log_odds)),
+        {"points": Risk(points, expit(points - 6))},
+        outcome,
+        subjects,
+        **choices(200),
+    )
+    auroc = evaluation.model["auroc"]
+    assert (auroc.value is None) == (readmissions == 0)
+    # With one patient who came back, a third of the resamples hold no readmission.
+    assert (auroc.low is None) == (readmissions < 8)
+    assert evaluation.baselines["points"]["calibration_slope"].value is None
+    assert evaluation.model["brier"].low is not None
+    assert sum(group.stays for group in evaluation.calibration.groups) == 30
+    msgspec.json.decode(msgspec.json.encode(evaluation), type=Evaluation)
 
 
 def test_an_evaluation_is_json():
