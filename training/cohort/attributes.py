@@ -90,6 +90,9 @@ LANGUAGES = {
 """Languages by the primary subtag of BCP 47 (ISO 639); one that is not here keeps its code."""
 
 _YEAR = 365.2425 * DAY
+_OURS = tuple(
+    f"readmit/{facet}|" for facet in ("sex", "race", "ethnicity", "language", "payer", "site")
+)
 _NOT_SAID = frozenset({"und", "mis", "zxx", "unk", "unknown"})
 
 
@@ -126,7 +129,7 @@ _Facts = dict[str, list[tuple[str, Event]]]
 def _facts(timeline: Timeline) -> _Facts:
     facts: _Facts = {}
     for code, events in timeline.by_code.items():
-        if code.startswith("readmit/"):
+        if code.startswith(_OURS):
             facet, _, value = code.removeprefix("readmit/").partition("|")
             facts.setdefault(facet, []).extend((value, event) for event in events)
     return facts
