@@ -87,6 +87,9 @@ def test_a_store_that_has_changed_since_is_refused(store, data):
     stays = data.stays.assign(encounter_id=[f"other-{row}" for row in range(len(data))])
     with pytest.raises(StudyError, match="changed"):
         check_records(store, SIMULATED, replace(data, stays=stays))
+    strangers = np.array([f"nobody-{row}" for row in range(len(data))], dtype=object)
+    with pytest.raises(StudyError, match="no patient"):
+        check_records(store, SIMULATED, replace(data, subjects=strangers))
 
 
 @pytest.mark.parametrize(
