@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from records import condition, encounter, ingested, ndjson, patient
+from records import condition, encounter, ingested, lab, ndjson, patient
 
 from fhir_mappings.errors import StudyError
 from fhir_mappings.ingest import ingest
@@ -105,7 +105,7 @@ def test_a_diagnosis_without_a_time_is_only_assumed_to_be_known(tmp_path, record
     coding = msgspec.structs.replace(DEFAULT.coding, known=known, days=4.0)
     profile = msgspec.structs.replace(DEFAULT, coding=coding)
     lines = ndjson(
-        patient(), encounter("a", 0, 3), encounter("later", 200, 201),
+        patient(), encounter("a", 0, 3), encounter("later", 200, 201), lab("l", 1),
         condition("c", "I50.9", stay="a", **recorded),
     )  # fmt: skip
     ingested(tmp_path / "store", ("a.ndjson", lines), profile=profile)
@@ -113,6 +113,7 @@ def test_a_diagnosis_without_a_time_is_only_assumed_to_be_known(tmp_path, record
         data = study_data(opened, profile, CohortRules(follow_up=False))
         first = data.subset(data.stays["encounter_id"].to_numpy() == "a")
         found = by_name(check_records(opened, profile, first))
+    assert found["heart_failure"].stays == 1
     assert found["heart_failure"].assumed == assumed
     assert found["heart_failure"].later == 0.0
     assert found["age"].assumed == 0.0
