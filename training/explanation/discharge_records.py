@@ -65,7 +65,7 @@ def check_records(
         most: stays to compute anew.
 
     Raises:
-        StudyError: if the store lacks a stay of the study.
+        StudyError: if the store lacks a stay, or every patient, of the study.
     """
     names = site_concepts(profile).names()
     known = np.array([_computable(feature, names) for feature in data.features], dtype=np.bool_)
@@ -78,19 +78,21 @@ def check_records(
         encounter = str(data.stays["encounter_id"].iloc[row])
         then = _with_events(timeline, _as_it_stood(timeline.events, as_of))
         stay = _stay_of(then, encounter)
-        certain = _with_events(then, [e for e in then.events if not _assumed(e, stay)])
+        certain = _with_events(then, _certain(then, stay))
         values = _row(then, stay, as_of, features)
         later[known] += _differ(data.values[row, known].astype(np.float64), values)
         assumed[known] += _differ(values, _row(certain, stay, as_of, features))
         checked += 1
+    if not checked:
+        raise StudyError("no patient of the study is in the store")
     stays = np.where(known, checked, 0)
     return tuple(
         FeatureRecords(feature.name, int(count), float(late), float(taken))
         for feature, count, late, taken in zip(
             data.features,
             stays,
-            later / max(1, checked),
-            assumed / max(1, checked),
+            later / checked,
+            assumed / checked,
             strict=True,
         )
     )
@@ -143,9 +145,21 @@ def _as_it_stood(events: Sequence[Event], as_of: int) -> Iterator[Event]:
             yield event
 
 
-def _assumed(event: Event, stay: Stay) -> bool:
-    """Whether a record of the stay is taken as known at its end for want of a time of its own."""
-    return event.dated_by == "encounter-end" and event.encounter in stay.all_encounters
+def _certain(timeline: Timeline, stay: Stay) -> list[Event]:
+    """All but the stay's records that have no time of their own and count as known at its end.
+
+    Where the profile says how long coding takes, they are known when it says, and no guess.
+    """
+    ends = {
+        visit.encounter: visit.end
+        for visit in timeline.visits
+        if visit.encounter in stay.all_encounters
+    }
+    return [
+        event
+        for event in timeline.events
+        if event.dated_by != "encounter-end" or event.known_at != ends.get(event.encounter or "")
+    ]
 
 
 def _row(timeline: Timeline, stay: Stay, as_of: int, features: Sequence[Feature]) -> FloatArray:

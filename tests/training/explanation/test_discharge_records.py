@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from records import condition, encounter, ingested, ndjson, patient
+from records import condition, encounter, ingested, lab, ndjson, patient
 
 from fhir_mappings.errors import StudyError
 from fhir_mappings.ingest import ingest
@@ -87,6 +87,9 @@ def test_a_store_that_has_changed_since_is_refused(store, data):
     stays = data.stays.assign(encounter_id=[f"other-{row}" for row in range(len(data))])
     with pytest.raises(StudyError, match="changed"):
         check_records(store, SIMULATED, replace(data, stays=stays))
+    strangers = np.array([f"nobody-{row}" for row in range(len(data))], dtype=object)
+    with pytest.raises(StudyError, match="no patient"):
+        check_records(store, SIMULATED, replace(data, subjects=strangers))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,7 @@ def test_a_diagnosis_without_a_time_is_only_assumed_to_be_known(tmp_path, record
     coding = msgspec.structs.replace(DEFAULT.coding, known=known, days=4.0)
     profile = msgspec.structs.replace(DEFAULT, coding=coding)
     lines = ndjson(
-        patient(), encounter("a", 0, 3), encounter("later", 200, 201),
+        patient(), encounter("a", 0, 3), encounter("later", 200, 201), lab("l", 1),
         condition("c", "I50.9", stay="a", **recorded),
     )  # fmt: skip
     ingested(tmp_path / "store", ("a.ndjson", lines), profile=profile)
@@ -110,6 +113,7 @@ def test_a_diagnosis_without_a_time_is_only_assumed_to_be_known(tmp_path, record
         data = study_data(opened, profile, CohortRules(follow_up=False))
         first = data.subset(data.stays["encounter_id"].to_numpy() == "a")
         found = by_name(check_records(opened, profile, first))
+    assert found["heart_failure"].stays == 1
     assert found["heart_failure"].assumed == assumed
     assert found["heart_failure"].later == 0.0
     assert found["age"].assumed == 0.0
