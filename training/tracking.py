@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fhir_mappings.errors import RiskModelError
-from training.risk_model import MANIFEST, Champion, load_risk_model, write_champion
+from training.risk_model import (
+    MANIFEST,
+    Champion,
+    load_risk_model,
+    read_champion,
+    write_champion,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +30,7 @@ REGISTERED_NAME = "readmit"
 MODEL_FOLDER = "model"
 """The risk model's folder among a run's artifacts."""
 _LONGEST_PARAMETER = 6_000
+_LENGTH_OF_RUN_ID = 32
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,43 @@ def promote(mlruns: Path, version: str) -> Champion:
     client.set_registered_model_alias(REGISTERED_NAME, "champion", version)
     write_champion(mlruns, note)
     return note
+
+
+def run_folder(mlruns: Path, run_or_version: str | None = None) -> Path:
+    """The folder of a run's artifacts.
+
+    Args:
+        mlruns: the folder of MLflow.
+        run_or_version: a run id or a registered version; None for the model in use.
+
+    Raises:
+        RiskModelError: if there is no such run, version or model in use.
+
+    """
+    if run_or_version is None:
+        note = read_champion(mlruns)
+        if note is None:
+            raise RiskModelError("no model is in use yet; train one first")
+        run_id = note.run_id
+    elif run_or_version.isdecimal() and len(run_or_version) < _LENGTH_OF_RUN_ID:
+        run_id = _run_of_version(mlruns, run_or_version)
+    else:
+        run_id = run_or_version
+    root = (mlruns / "artifacts").resolve()
+    folder = _artifact_folder(mlruns, run_id).parent
+    if not folder.resolve().is_relative_to(root) or not folder.is_dir():
+        raise RiskModelError(f"there is no run {run_id}")
+    return folder
+
+
+def _run_of_version(mlruns: Path, version: str) -> str:
+    client = _client(mlruns)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_model_version(REGISTERED_NAME, version).run_id)
+    except MlflowException:
+        raise RiskModelError(f"the registry has no version {version}") from None
 
 
 def _client(mlruns: Path) -> "MlflowClient":
