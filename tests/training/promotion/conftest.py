@@ -19,16 +19,6 @@ def make_run(tmp_path: Path, save: Callable[[Path], str]) -> MakeRun:
     return make
 
 
-@pytest.fixture(scope="session")
-def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty database of MLflow: making one takes forty migrations."""
-    from training.tracking.client import connect
-
-    folder = tmp_path_factory.mktemp("blank")
-    connect(folder).search_experiments()
-    return (folder / "mlflow.db").read_bytes()
-
-
 @pytest.fixture
 def mlruns(tmp_path: Path, blank_mlflow: bytes) -> Path:
     """A home of MLflow in which nothing was recorded yet."""

@@ -24,7 +24,7 @@ def after_kills(operation, run, mlruns, scratch, first, stride):
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
