@@ -130,7 +130,9 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
     panels[3].set_ylabel("drifted inputs")
     panels[3].yaxis.get_major_locator().set_params(integer=True)
     labels = [
-        f"{made:%Y-%m-%d}" + (f"\nto {last[:10]}" if last else "") + f"\nversion {version}"
+        f"{made:%Y-%m-%d}"
+        + (f"\nto {last[:10]}" if isinstance(last, str) else "")
+        + f"\nversion {version}"
         for made, last, version in zip(
             table["made"], table["last_discharge"], table["version"], strict=True
         )
