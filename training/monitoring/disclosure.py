@@ -16,7 +16,8 @@ The rule, for a smallest cell of 11:
    rule 1 a printed difference is a multiple of 11 and may be ten off either way, so that this is
    rare; it is checked all the same.
 
-The rule speaks of any two issues, not of what outsiders know of single patients beside them.
+The rule speaks of any two issues: not of three together, of what outsiders know of single patients
+beside them, or of what a table that is held back says by its absence.
 Rounding every count instead of hiding some is the controlled form of disclosure control for tables
 that are published again and again (Hundepool 2012, Statistical Disclosure Control,
 doi:10.1002/9781118348239).
