@@ -147,10 +147,30 @@ def _spread(fairness: Fairness, measure: str) -> str:
 
 
 def explanation_figures(run: RunArtifacts) -> list[Figure]:
-    """Everything else that training drew: beeswarm, bar, dependence, stability."""
-    apart = {"roc", "precision_recall", "calibration", "learning", "learning_curve"}
-    names = sorted(set(run.plots) - apart, key=_reading_order)
-    return [_figure(run, name, run.plots[name], *_shown(name)) for name in names]
+    """What training drew of the whole model: beeswarm, bars, stability."""
+    names = [name for name in run.plots if not name.startswith(_ELSEWHERE)]
+    if any("bar" in name for name in names):
+        # The same bars, as MLflow shows them of every run.
+        names = [name for name in names if name != "importance"]
+    return [
+        _figure(run, name, run.plots[name], *_shown(name))
+        for name in sorted(names, key=_reading_order)
+        if "dependence" not in name
+    ]
+
+
+def dependence_figures(run: RunArtifacts) -> list[Figure]:
+    """What training drew of single features, the strongest first."""
+    places = {name: place for place, (name, _) in enumerate(run.strongest)}
+    features = {name: _feature(name) for name in run.plots if "dependence" in name}
+    return [
+        _figure(run, name, run.plots[name], *_shown(name))
+        for name in sorted(features, key=lambda name: places.get(features[name], len(places)))
+    ]
+
+
+def _feature(name: str) -> str:
+    return name.partition("dependence")[2].strip("_-")
 
 
 def learning_figure(run: RunArtifacts) -> Figure | None:
@@ -162,7 +182,9 @@ def learning_figure(run: RunArtifacts) -> Figure | None:
     return None
 
 
-_ORDER = ("beeswarm", "bar", "importance", "famil", "dependence", "stability")
+_ELSEWHERE = ("roc", "precision_recall", "calibration", "decision", "subgroup", "learning")
+"""Plots of other sections, or that a report draws itself."""
+_ORDER = ("beeswarm", "bar", "importance", "famil", "stability")
 
 
 def _reading_order(name: str) -> tuple[int, str]:
@@ -178,7 +200,7 @@ def _shown(name: str) -> tuple[str, str]:
             "lowers it; the colour is the feature's value. The table of features has the means."
         )
     if "dependence" in name:
-        feature = name.partition("dependence")[2].strip("_-") or "a feature"
+        feature = _feature(name)
         return f"Dependence: {feature}", (
             f"What the model adds to the log-odds of a stay at each value of {feature}. It is an "
             "association, not what would happen if the value were changed."

@@ -91,6 +91,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         ],
         "strongest": model_tables.strongest_table(run),
         "explanation": figures.explanation_figures(run),
+        "dependence": figures.dependence_figures(run),
         "families": model_tables.family_table(run.explanation) if run.explanation else None,
         "stability": model_tables.stability_table(run.explanation) if run.explanation else None,
         "leaks": model_tables.leak_tables(run.leakage) if run.leakage else [],

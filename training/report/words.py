@@ -124,7 +124,7 @@ def _points(value: Interval, digits: int) -> str:
     """A difference of two shares: in points, since a difference of 5 % could be taken of either."""
     scaled = (None if end is None else 100 * end for end in (value.value, value.low, value.high))
     middle, *ends = (number(end, digits, signed=True) for end in scaled)
-    return f"{middle} points ({' to '.join(ends) if UNKNOWN not in ends else 'no interval'})"
+    return f"{middle}\u00a0points ({' to '.join(ends) if UNKNOWN not in ends else 'no interval'})"
 
 
 def measured(measures: Measures, key: str, *, signed: bool = False) -> str:

@@ -52,8 +52,25 @@ def test_sections_come_in_the_order_that_a_reader_needs_them(page):
 def test_every_picture_has_a_name_and_a_description_and_ids_of_its_own(page):
     parsed = Page(page)
     pictures = [each for each in parsed.named("svg") if each.get("role") == "img"]
-    assert len(pictures) == len(parsed.named("figure")) >= 7
+    assert len(pictures) == len(parsed.named("figure")) >= 11
     assert all(each["aria-labelledby"].count(" ") == 1 for each in pictures)
+
+
+def test_plots_of_training_stand_where_a_reader_looks_for_them(page):
+    keys = re.findall(r'<figure id="plot-([a-z-]+)">', page)
+    assert keys == [
+        "roc",
+        "precision-recall",
+        "calibration",
+        "decision",
+        "forest-auroc",
+        "forest-calibration-intercept",
+        "shap-beeswarm",
+        "shap-bar",
+        "shap-dependence-age",
+        "shap-dependence-female",
+        "learning-curve",
+    ]
 
 
 def test_the_same_artifacts_give_the_same_page(run_artifacts, page):
