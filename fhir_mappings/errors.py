@@ -61,6 +61,10 @@ class StudyError(ReadmitError):
     title = "Study"
 
 
+class NoStaysError(StudyError):
+    """The cohort's rules leave no index stay: of a short period that is no failure."""
+
+
 class RiskModelError(ReadmitError):
     """A risk model is absent, incomplete, or not the one that its manifest describes."""
 

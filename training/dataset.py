@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from fhir_mappings.clinical_scores import hospital, lace
-from fhir_mappings.errors import SiteProfileError, StudyError
+from fhir_mappings.errors import NoStaysError, SiteProfileError, StudyError
 from fhir_mappings.features.declaration import Feature, declared_features
 from fhir_mappings.features.engine import View, check
 from fhir_mappings.profiles import SiteProfile
@@ -225,7 +225,7 @@ def _rows_of(
 ) -> StudyData:
     """A row of these features for each index stay."""
     if not cohort.cohort.index_stays:
-        raise StudyError("no index stay is left after the exclusions; see the flow table")
+        raise NoStaysError("no index stay is left after the exclusions; see the flow table")
     by_patient: dict[str, list[IndexStay]] = {}
     for index in cohort.cohort.index_stays:
         by_patient.setdefault(index.subject, []).append(index)

@@ -10,6 +10,7 @@ import numpy as np
 from fhir_mappings.features.declaration import Feature
 from training.findings import RunFacts
 from training.fitted import Fitted
+from training.monitoring.drift import shares
 from training.risk_model import (
     Calibration,
     FeatureReference,
@@ -145,11 +146,13 @@ def _reference(
 
 def _feature_reference(feature: Feature, column: FloatArray, used: bool) -> FeatureReference:
     known = column[~np.isnan(column)]
+    quantiles = _quantiles(known) if len(known) else ()
     return FeatureReference(
         name=feature.name,
         missing=1 - len(known) / len(column),
-        quantiles=_quantiles(known) if len(known) else (),
+        quantiles=quantiles,
         used=used,
+        shares=shares(quantiles, known),
     )
 
 

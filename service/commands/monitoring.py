@@ -1,6 +1,6 @@
 """Commands of a model in use: what became of it, and what the public may read of it."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,11 +34,9 @@ StudyOption = Annotated[
 ]
 SinceOption = Annotated[
     datetime | None,
-    typer.Option(
-        help="Discharges from this day on (UTC); else all after the data of training ended."
-    ),
+    typer.Option(help="Discharges from this day on; else all after the data of training ended."),
 ]
-UntilOption = Annotated[datetime | None, typer.Option(help="Discharges before this day (UTC).")]
+UntilOption = Annotated[datetime | None, typer.Option(help="Discharges before this day.")]
 AllOption = Annotated[
     bool, typer.Option("--all", help="All discharges, those that training knew included.")
 ]
@@ -71,7 +69,7 @@ def monitor(
     chosen = profile_for(store, profile)
     risk_model, choices = _model(mlruns, model), _study(study)
     trained = _trained_until(mlruns, model)
-    begin = since if everything or not chosen.calendar else since or trained
+    begin = _begin(chosen, since, trained, everything=everything)
     with open_store(store) as opened, progress(quiet=as_json) as report:
         found = run(
             opened,
@@ -79,7 +77,7 @@ def monitor(
             risk_model,
             choices,
             since=begin,
-            until=until,
+            until=None if until is None else until.date(),
             trained_until=trained,
             progress=report,
         )
@@ -114,15 +112,25 @@ def _study(path: Path | None) -> "Study":
     return Study() if path is None else load_study(path)
 
 
-def _trained_until(mlruns: Path, folder: Path | None) -> datetime | None:
+def _begin(
+    profile: "SiteProfile", since: datetime | None, trained: date | None, *, everything: bool
+) -> date | None:
+    """The day that was asked for, else the one after the data of training."""
+    if since is not None:
+        return since.date()
+    if everything or trained is None or not profile.calendar:
+        return None
+    return trained + timedelta(days=1)
+
+
+def _trained_until(mlruns: Path, folder: Path | None) -> date | None:
     """When the data ended that the model was made from, where its run says so."""
     from training.monitoring.period import end_of_training
     from training.risk_model import read_champion
 
     note = read_champion(mlruns) if folder is None else None
     home = folder if note is None else mlruns / note.folder
-    end = None if home is None else end_of_training(home)
-    return None if end is None else datetime.fromisoformat(end)
+    return None if home is None else end_of_training(home)
 
 
 def _source(profile: "SiteProfile", simulated: bool) -> str:

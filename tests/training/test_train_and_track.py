@@ -95,6 +95,7 @@ def test_the_reference_describes_the_training_stays(results, mlruns):
         assert 0.05 < feature.missing < 0.15
         assert len(feature.quantiles) == 11
         assert list(feature.quantiles) == sorted(feature.quantiles)
+        assert sum(feature.shares) == pytest.approx(1)
     assert reference.test["auroc"].value == results[0].test["auroc"].value
 
 

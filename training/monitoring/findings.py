@@ -80,7 +80,7 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     horizon_days: int
     since: str | None
     until: str | None
-    """Discharges from ``since`` on and before ``until``; None where not bounded."""
+    """Days, local time: discharges from ``since`` on and before ``until``; None for no bound."""
     first_discharge: str | None
     last_discharge: str | None
     """Of the stays; None where dates are shifted per patient."""
@@ -94,7 +94,8 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     """Among those."""
     inputs: int
     trained_until: str | None = None
-    """The last discharge of the data that the model was made from; stays before it flatter it."""
+    """The last day of discharge of the data that the model was made from; stays up to it flatter
+    the model."""
     groups: dict[str, dict[str, int]] = {}
     """Stays by attribute and group, ``band`` among the attributes. For the house: small counts are
     in it, and only ``transparency`` makes of them what may be published."""

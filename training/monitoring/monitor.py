@@ -1,6 +1,7 @@
 """Looking after a model in use: what has drifted, how well it holds, and what to look at."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -30,11 +31,10 @@ from training.monitoring.unit_change import (
     unit_change_in_values,
 )
 from training.risk_model import RiskModel
+from training.run_files import SIMULATED
 from training.study import Study
 from training.study_data import FloatArray
 
-SIMULATED = "simulated"
-"""The profile of the simulated hospital."""
 BANDS = ("low", "moderate", "high")
 NOT_RECORDED = "not recorded"
 """The group of stays whose record does not say an attribute."""
@@ -46,9 +46,9 @@ def monitor(
     model: RiskModel,
     study: Study,
     *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    trained_until: datetime | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    trained_until: date | None = None,
     followed_until: datetime | None = None,
     made: datetime | None = None,
     progress: Progress | None = None,
@@ -64,34 +64,38 @@ def monitor(
         profile: how the site codes.
         model: in use.
         study: thresholds (``study.monitoring``), resamples and seed.
-        since: stays discharged from then on; None for all.
-        until: stays discharged before; None for all.
-        trained_until: when the data ended that the model was made from, for the record
+        since: the first day of discharge that counts, local time; None for all.
+        until: the day from which on discharges no longer count; None for all.
+        trained_until: the last day of the data that the model was made from, for the record
             (``period.end_of_training``).
         followed_until: up to when admissions are on record; None for the last encounter.
         made: when this is; None for now.
         progress: told of each shard.
 
     Raises:
+        SiteProfileError: if no stay is found among many encounters.
         StudyError: if the period ends before it begins, or is asked for where dates are shifted
             per patient and a period means nothing.
     """
-    bounds = _bounds(profile, since, until)
+    if since is not None and until is not None and until <= since:
+        raise StudyError("the period ends before it begins")
     stays = stays_of_period(
         store,
         profile,
         model.features,
         model.horizon_days,
-        since=bounds[0],
-        until=bounds[1],
-        followed_until=None if followed_until is None else _micro(followed_until),
+        since=since,
+        until=until,
+        followed_until=None if followed_until is None else from_datetime(followed_until),
         progress=progress,
     )
-    report = _facts(profile, model, study, stays, bounds, made or datetime.now(UTC))
-    if trained_until is not None and profile.calendar:
-        report = msgspec.structs.replace(report, trained_until=_iso(_micro(trained_until)))
+    facts = _facts(profile, model, study, stays, made or datetime.now(UTC))
+    report = msgspec.structs.replace(
+        facts, since=_day(since), until=_day(until), trained_until=_day(trained_until)
+    )
     if not report.enough:
         return report
+    bounds = _bounds(profile, since, until)
     risks = model.predict(stays.values)
     drifted = drifted_features(
         population_stability(model.reference, stays.values), model.reference, study.monitoring
@@ -129,22 +133,15 @@ def monitor(
 
 
 def _bounds(
-    profile: SiteProfile, since: datetime | None, until: datetime | None
+    profile: SiteProfile, since: date | None, until: date | None
 ) -> tuple[int | None, int | None]:
-    if not profile.calendar and (since is not None or until is not None):
-        raise StudyError(
-            f"the profile '{profile.name}' shifts dates per patient: a period means nothing there"
-        )
-    if since is not None and until is not None and until <= since:
-        raise StudyError("the period ends before it begins")
-    return (
-        None if since is None else _micro(since),
-        None if until is None else _micro(until),
+    """The period in microseconds UTC: days begin at the site's midnight."""
+    zone = ZoneInfo(profile.timezone)
+    first, end = (
+        None if day is None else from_datetime(datetime.combine(day, time(), zone))
+        for day in (since, until)
     )
-
-
-def _micro(moment: datetime) -> int:
-    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return first, end
 
 
 def _facts(
@@ -152,7 +149,6 @@ def _facts(
     model: RiskModel,
     study: Study,
     stays: PeriodStays,
-    bounds: tuple[int | None, int | None],
     made: datetime,
 ) -> MonitorReport:
     times = stays.discharged
@@ -165,8 +161,8 @@ def _facts(
         profile=profile.name,
         simulated=profile.name == SIMULATED,
         horizon_days=model.horizon_days,
-        since=_iso(bounds[0]),
-        until=_iso(bounds[1]),
+        since=None,
+        until=None,
         first_discharge=_iso(int(times.min())) if dated else None,
         last_discharge=_iso(int(times.max())) if dated else None,
         stays=len(stays),
@@ -178,8 +174,12 @@ def _facts(
     )
 
 
-def _iso(at: int | None) -> str | None:
-    return None if at is None else as_datetime(at).isoformat(timespec="seconds")
+def _iso(at: int) -> str:
+    return as_datetime(at).isoformat(timespec="seconds")
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _bands(model: RiskModel, risks: FloatArray) -> list[str]:

@@ -1,6 +1,6 @@
 """A simulated hospital is looked after: quiet where nothing changed, and loud where it did."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -13,10 +13,6 @@ from training.monitoring.period import end_of_training
 from training.study import Monitoring
 
 MADE = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-def day(year: int, month: int, number: int) -> datetime:
-    return datetime(year, month, number, tzinfo=UTC)
 
 
 def report_of(hospital, model, study, **period):
@@ -51,7 +47,7 @@ def test_the_report_says_what_of_whom_and_that_it_is_simulated(undisturbed, hosp
 
 
 def test_every_attribute_counts_every_stay_once(undisturbed):
-    assert set(undisturbed.groups) == {"band", "sex", "age_band"}
+    assert {"band", "sex", "age_band", "race", "payer"} <= set(undisturbed.groups)
     for counts in undisturbed.groups.values():
         assert sum(counts.values()) == undisturbed.stays
     assert sum(undisturbed.outcomes.values()) == undisturbed.matured
@@ -89,7 +85,7 @@ def test_only_inputs_of_that_laboratory_value_have_drifted(disturbed):
 
 
 def test_a_short_period_says_nothing_but_that_it_is_short(hospital, hospital_model, quick_study):
-    report = report_of(hospital, hospital_model, quick_study, since=day(2024, 12, 20))
+    report = report_of(hospital, hospital_model, quick_study, since=date(2024, 12, 20))
     assert 0 < report.stays < quick_study.monitoring.fewest_stays
     assert not report.enough
     assert report.scores is None
@@ -101,14 +97,14 @@ def test_an_empty_period_is_a_short_one_even_if_no_stay_is_asked_for(
     hospital, hospital_model, quick_study
 ):
     study = msgspec.structs.replace(quick_study, monitoring=Monitoring(fewest_stays=0))
-    report = report_of(hospital, hospital_model, study, since=day(2030, 1, 1))
+    report = report_of(hospital, hospital_model, study, since=date(2030, 1, 1))
     assert (report.stays, report.enough, report.first_discharge) == (0, False, None)
 
 
 def test_a_period_holds_the_discharges_from_its_beginning_and_before_its_end(
     hospital, hospital_model, quick_study, undisturbed
 ):
-    middle = day(2023, 6, 1)
+    middle = date(2023, 6, 1)
     before = report_of(hospital, hospital_model, quick_study, until=middle)
     after = report_of(hospital, hospital_model, quick_study, since=middle)
     assert before.stays + after.stays == undisturbed.stays
@@ -122,8 +118,8 @@ def test_outcomes_that_are_not_on_record_yet_are_estimated_and_not_measured(
         hospital,
         hospital_model,
         quick_study,
-        since=day(2023, 1, 1),
-        followed_until=day(2023, 1, 2),
+        since=date(2023, 1, 1),
+        followed_until=datetime(2023, 1, 2, tzinfo=UTC),
     )
     assert (report.matured, report.readmissions) == (0, 0)
     assert report.performance == {}
@@ -137,7 +133,7 @@ def test_where_dates_are_shifted_a_period_is_refused_and_every_outcome_counts(
 ):
     shifted = hospital._replace(profile=msgspec.structs.replace(hospital.profile, calendar=False))
     with pytest.raises(StudyError, match="shifts dates per patient"):
-        report_of(shifted, hospital_model, quick_study, since=day(2024, 1, 1))
+        report_of(shifted, hospital_model, quick_study, since=date(2024, 1, 1))
     report = report_of(shifted, hospital_model, quick_study)
     assert report.matured == report.stays
     assert report.first_discharge is None
@@ -150,8 +146,8 @@ def test_a_period_that_ends_before_it_begins_is_refused(hospital, hospital_model
             hospital,
             hospital_model,
             quick_study,
-            since=day(2024, 1, 2),
-            until=day(2024, 1, 1),
+            since=date(2024, 1, 2),
+            until=date(2024, 1, 1),
         )
 
 
@@ -165,7 +161,7 @@ def test_the_end_of_training_is_what_the_run_says(tmp_path):
         last_discharge="2024-12-31", features=1, features_used=1, trees=1, packages={},
     )  # fmt: skip
     (tmp_path / "run.json").write_bytes(msgspec.json.encode(facts))
-    assert end_of_training(model) == "2024-12-31"
+    assert end_of_training(model) == date(2024, 12, 31)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RiskModelError, match=r"run\.json"):
         end_of_training(model)
