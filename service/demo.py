@@ -19,6 +19,7 @@ from service.tables import coverage_tables, evaluation_tables, ingest_tables, sh
 from service.terminal import Phases, progress, results
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
+from training.replay.ledger import Part
 from training.risk_model import champion
 from training.simulated_hospital import simulate
 from training.train import train
@@ -60,7 +61,8 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
             trained = msgspec.to_builtins(train(data, mlruns, seed=seed, progress=phases))
             phases.done()
             model = champion(mlruns)
-            scored = score_store(opened, profile, model, folder / "scores.csv", report)
+            with Part(store, model) as part:
+                scored = score_store(opened, profile, model, folder / "scores.csv", report, part)
     show(
         results,
         evaluation_tables(trained),
