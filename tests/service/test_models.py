@@ -9,6 +9,9 @@ import pytest
 
 from training.risk_model import read_champion
 
+# mlflow 3.17 configures its own tables with a loader strategy that SQLAlchemy 2.1 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
 
 @pytest.fixture
 def ward(hospital, tmp_path):
