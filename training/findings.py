@@ -125,7 +125,8 @@ class Fairness(msgspec.Struct, frozen=True):
     smallest_cell: int
     groupings: tuple[Grouping, ...]
     absent: tuple[str, ...]
-    """Attributes that were asked for and that the records do not say."""
+    """Attributes that were asked for and that the records do not say, or say of fewer stays than
+    the smallest cell."""
 
 
 class LeakFinding(msgspec.Struct, frozen=True):

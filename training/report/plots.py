@@ -5,19 +5,15 @@ long-running process would never let go of.
 """
 
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from itertools import cycle
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from training.drawing import COLOURS, figure, svg
 from training.findings import CalibrationCurve, Grouping, NetBenefit
 from training.risk_model import Interval
 from training.study_data import BoolArray, FloatArray
 
-_COLOURS = ("#0b5394", "#b45f06", "#38761d", "#741b47", "#444444")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 """Lines are told apart without colour too: on paper, and by those who do not see it."""
 _WILSON = 1.96
@@ -33,20 +29,20 @@ def roc_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, source: str) 
         source: what the records are, shown under the title.
 
     """
-    figure, axes = _figure("Discrimination (ROC)", source)
-    for (name, score), colour in zip(risks.items(), _COLOURS, strict=False):
+    drawn, axes = figure("Discrimination (ROC)", source)
+    for (name, score), colour in zip(risks.items(), COLOURS, strict=False):
         found, false = _counts(score, outcome)
         axes.plot(false / false[-1], found / found[-1], color=colour, label=name)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower right", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def precision_recall_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, source: str) -> str:
     """Precision against recall of several rankings of the same stays; arguments as for ROC."""
-    figure, axes = _figure("Precision and recall", source)
-    for (name, score), colour in zip(risks.items(), _COLOURS, strict=False):
+    drawn, axes = figure("Precision and recall", source)
+    for (name, score), colour in zip(risks.items(), COLOURS, strict=False):
         found, false = (counts[1:] for counts in _counts(score, outcome))
         axes.step(found / found[-1], found / (found + false), color=colour, label=name)
     axes.axhline(outcome.mean(), color="grey", linestyle=":", linewidth=1)
@@ -57,7 +53,7 @@ def precision_recall_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, 
         ylim=(0, 1),
     )
     axes.legend(loc="upper right", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -> str:
@@ -65,7 +61,7 @@ def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -
 
     Small studies get fewer groups, so that each has at least some twenty stays.
     """
-    figure, axes = _figure("Calibration", source)
+    drawn, axes = figure("Calibration", source)
     count = int(np.clip(len(outcome) // _FEWEST_IN_GROUP, 2, 10))
     groups = np.array_split(np.argsort(probability, kind="stable"), count)
     predicted = np.array([probability[group].mean() for group in groups])
@@ -77,13 +73,13 @@ def calibration_plot(probability: FloatArray, outcome: BoolArray, source: str) -
         / (1 + _WILSON**2 / sizes)
         * np.sqrt(observed * (1 - observed) / sizes + _WILSON**2 / (4 * sizes**2))
     )
-    axes.vlines(predicted, centre - half, centre + half, color=_COLOURS[0], linewidth=1)
-    axes.plot(predicted, observed, "o", color=_COLOURS[0], label=f"{count} groups of equal size")
+    axes.vlines(predicted, centre - half, centre + half, color=COLOURS[0], linewidth=1)
+    axes.plot(predicted, observed, "o", color=COLOURS[0], label=f"{count} groups of equal size")
     top = float(max(predicted.max(), (centre + half).max())) * 1.05
     axes.plot([0, top], [0, top], color="grey", linestyle=":", linewidth=1, label="ideal")
     axes.set(xlabel="predicted risk", ylabel="observed readmissions", xlim=(0, top), ylim=(0, top))
     axes.legend(loc="upper left", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def calibration_curve(curve: CalibrationCurve, source: str) -> str:
@@ -94,7 +90,7 @@ def calibration_curve(curve: CalibrationCurve, source: str) -> str:
         source: what the records are, shown under the title.
 
     """
-    figure, axes = _figure("Calibration", source)
+    drawn, axes = figure("Calibration", source)
     tops = [0.05]
     banded = [
         (point.predicted, point.low, point.high)
@@ -103,13 +99,13 @@ def calibration_curve(curve: CalibrationCurve, source: str) -> str:
     ]
     if banded:
         predicted, low, high = (np.array(each) for each in zip(*banded, strict=True))
-        axes.fill_between(predicted, low, high, color=_COLOURS[0], alpha=0.15, linewidth=0)
+        axes.fill_between(predicted, low, high, color=COLOURS[0], alpha=0.15, linewidth=0)
         tops.append(float(high.max()))
     if curve.smooth:
         axes.plot(
             [point.predicted for point in curve.smooth],
             [point.observed for point in curve.smooth],
-            color=_COLOURS[0],
+            color=COLOURS[0],
             label="smoothed (LOESS)",
         )
         tops.append(max(max(point.predicted, point.observed) for point in curve.smooth))
@@ -117,13 +113,13 @@ def calibration_curve(curve: CalibrationCurve, source: str) -> str:
     for group in known:
         if group.observed.low is not None and group.observed.high is not None:
             ends = (group.observed.low, group.observed.high)
-            axes.vlines(group.predicted, *ends, color=_COLOURS[1], linewidth=1.2)
+            axes.vlines(group.predicted, *ends, color=COLOURS[1], linewidth=1.2)
             tops.append(group.observed.high)
     axes.plot(
         [group.predicted for group in known],
         [_or_nan(group.observed.value) for group in known],
         "o",
-        color=_COLOURS[1],
+        color=COLOURS[1],
         markersize=4.5,
         label=f"{len(known)} groups of stays by risk",
     )
@@ -131,7 +127,7 @@ def calibration_curve(curve: CalibrationCurve, source: str) -> str:
     axes.plot([0, top], [0, top], color="grey", linestyle=":", linewidth=1, label="ideal")
     axes.set(xlabel="predicted risk", ylabel="observed readmissions", xlim=(0, top), ylim=(0, top))
     axes.legend(loc="upper left", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], source: str) -> str:
@@ -143,7 +139,7 @@ def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], sourc
         source: what the records are, shown under the title.
 
     """
-    figure, axes = _figure("Decision curve", source)
+    drawn, axes = figure("Decision curve", source)
     thresholds = [point.threshold for point in points]
     banded = [
         (point.threshold, point.model.low, point.model.high)
@@ -152,8 +148,8 @@ def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], sourc
     ]
     if banded:
         where, low, high = zip(*banded, strict=True)
-        axes.fill_between(where, low, high, color=_COLOURS[0], alpha=0.15, linewidth=0)
-    looks = zip(cycle(_COLOURS), cycle(_LINES), strict=False)
+        axes.fill_between(where, low, high, color=COLOURS[0], alpha=0.15, linewidth=0)
+    looks = zip(cycle(COLOURS), cycle(_LINES), strict=False)
     for (name, label), (colour, style) in zip(names.items(), looks, strict=False):
         found = [point.model if name == "model" else point.peers.get(name) for point in points]
         values = [_or_nan(None if each is None else each.value) for each in found]
@@ -169,7 +165,7 @@ def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], sourc
         ylim=(-0.25 * max(best, 0.01), 1.1 * max(best, 0.01)),
     )
     axes.legend(loc="upper right", frameon=False)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def subgroup_forest(
@@ -196,13 +192,13 @@ def subgroup_forest(
         for group in shown:
             found = group.measures.get(measure, Interval(None, None, None))
             rows.append((group.name, found.value, found.low, found.high))
-    figure, axes = _figure(title, source, height=1.3 + 0.235 * len(rows))
+    drawn, axes = figure(title, source, height=1.3 + 0.235 * len(rows))
     for position, (_, value, low, high) in enumerate(rows):
         if value is None:
             continue
         if low is not None and high is not None:
-            axes.hlines(position, low, high, color=_COLOURS[0], linewidth=1.4)
-        axes.plot(value, position, "s", color=_COLOURS[0], markersize=4.5)
+            axes.hlines(position, low, high, color=COLOURS[0], linewidth=1.4)
+        axes.plot(value, position, "s", color=COLOURS[0], markersize=4.5)
     if ideal is not None:
         axes.axvline(ideal, color="grey", linestyle=":", linewidth=1)
     axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
@@ -212,7 +208,7 @@ def subgroup_forest(
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="x", color="#e0e0e0", linewidth=0.6)
     axes.set_axisbelow(True)
-    return _svg(figure)
+    return svg(drawn)
 
 
 def _or_nan(value: float | None) -> float:
@@ -221,13 +217,13 @@ def _or_nan(value: float | None) -> float:
 
 def importance_plot(strongest: Sequence[tuple[str, float]], source: str) -> str:
     """The features with the largest mean absolute contribution, in log-odds."""
-    figure, axes = _figure(
+    drawn, axes = figure(
         "What moves the risk", source, height=max(2.8, 1.4 + 0.26 * len(strongest))
     )
     names = [name for name, _ in strongest][::-1]
-    axes.barh(names, [size for _, size in strongest][::-1], color=_COLOURS[0])
+    axes.barh(names, [size for _, size in strongest][::-1], color=COLOURS[0])
     axes.set(xlabel="mean absolute contribution (log-odds)")
-    return _svg(figure)
+    return svg(drawn)
 
 
 def _counts(score: FloatArray, outcome: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -236,19 +232,3 @@ def _counts(score: FloatArray, outcome: BoolArray) -> tuple[FloatArray, FloatArr
     ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     found = np.cumsum(outcome[order])[ends]
     return np.append(0.0, found), np.append(0.0, ends + 1 - found)
-
-
-def _figure(title: str, source: str, height: float = 4.6) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(f"{title}\n{source}", loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _svg(figure: Figure) -> str:
-    text = StringIO()
-    # Without a fixed salt and date every file would differ from the last.
-    with mpl.rc_context({"svg.hashsalt": "readmit", "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
