@@ -9,6 +9,7 @@ MINUS = "\u2212"
 THIN = "\u202f"
 """A narrow space that does not break: between a number and its per cent sign."""
 UNKNOWN = "cannot be estimated"
+_WHOLE = 0.01
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     if value is None:
         return UNKNOWN
     return f"{number(100 * value, digits, signed=signed)}{THIN}%"
+
+
+def threshold(value: float) -> str:
+    """A risk that was chosen, not measured: with a decimal only where it has one."""
+    return percent(value, 0 if abs(100 * value - round(100 * value)) < _WHOLE else 1)
 
 
 def interval(
