@@ -65,6 +65,10 @@ class FeatureReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The 0 %, 10 %, ... 100 % quantiles of the values there are; empty when there are none."""
     used: bool
     """Whether any tree may split on it; otherwise its contribution is always 0."""
+    shares: tuple[float, ...] = ()
+    """Share of those values in each bin between the quantiles (``monitoring.drift.shares``): of a
+    feature with many equal values the quantiles alone do not tell it. Empty in models made before
+    it was kept."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
