@@ -91,8 +91,8 @@ def unit_change_in_values(
 ) -> UnitChange | None:
     """Whether a feature's values fit another unit of its concept; None where they do not.
 
-    Where enough of them lie outside the range of the training stays, those are looked at: a change
-    at one of several laboratories leaves the median where it was. Else all are.
+    All of them are looked at, and then those outside the range of the training stays: a change at
+    one of several laboratories leaves the median where it was.
 
     Args:
         feature: the declaration.
@@ -104,8 +104,9 @@ def unit_change_in_values(
         return None
     known = values[~np.isnan(values)].astype(np.float64)
     outside = known[(known < reference.quantiles[0]) | (known > reference.quantiles[-1])]
-    suspect = outside if len(outside) >= _enough(len(known)) else known
-    return _named(feature, concept, reference, suspect, of=len(known), refused=False)
+    return _named(feature, concept, reference, known, of=len(known), refused=False) or _named(
+        feature, concept, reference, outside, of=len(known), refused=False
+    )
 
 
 def unit_change_in_refused(
