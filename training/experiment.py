@@ -17,6 +17,7 @@ from training.explanation.discharge_records import check_records
 from training.findings import RunFacts, Search
 from training.fitted import Incumbent, Progress, fit_study
 from training.risk_model import champion, read_champion
+from training.run_files import INTENDED_POPULATION, POPULATION_OF_A_FILE
 from training.study import Study, parse_study
 from training.study_data import StudyData
 from training.train import TrainingResult, train
@@ -61,6 +62,7 @@ def run_study(
         tune=tune,
         incumbent=_incumbent(store, profile, mlruns, study, data, external),
         records=check_records(store, profile, data),
+        population=INTENDED_POPULATION if external is None else POPULATION_OF_A_FILE,
         progress=progress,
     )
 
