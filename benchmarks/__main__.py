@@ -14,7 +14,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-NAMES = ("reading", "features", "serving", "startup", "quality")
+NAMES = (
+    "reading",
+    "features",
+    "serving",
+    "startup",
+    "monitoring",
+    "intervals",
+    "quality",
+    "fairness",
+    "ablation",
+)
 """Every benchmark: a module of that name with ``run(folder) -> list[Result]``."""
 
 

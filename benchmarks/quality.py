@@ -24,6 +24,7 @@ from training.dataset import study_data
 from training.risk_model import champion
 from training.simulated_hospital import simulate
 from training.split import split_stays
+from training.study import EvaluationRules, Study
 from training.study_data import StudyData
 from training.train import train
 from training.vocabulary import VocabularyRules
@@ -93,7 +94,8 @@ def run(folder: Path) -> list[Result]:
 def _trained(
     data: StudyData, mlruns: Path, seed: int, truth: dict[str, float], strongest: list[list[str]]
 ) -> Trained:
-    result = train(data, mlruns, seed=seed)
+    rules = EvaluationRules(stability_refits=0, learning_shares=(), attributes=())
+    result = train(data, mlruns, Study(seed=seed, evaluation=rules))
     ordered = data.ordered()
     test = split_stays(ordered, seed=seed).test
     best = [truth[encounter] for encounter in ordered.stays["encounter_id"][test]]

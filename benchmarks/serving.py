@@ -44,6 +44,7 @@ from training.cohort.selection import CohortRules
 from training.dataset import study_data
 from training.risk_model import champion, read_champion
 from training.simulated_hospital import simulate
+from training.study import EvaluationRules, Study
 from training.train import train
 from training.vocabulary import VocabularyRules
 
@@ -144,8 +145,14 @@ def trained(folder: Path) -> Path:
     ingest([records], store, profile)
     with open_store(store) as opened:
         data = study_data(opened, profile, CohortRules(), vocabulary=VocabularyRules())
-    train(data, mlruns, bootstrap=100)
+    train(data, mlruns, quick_study())
     return mlruns
+
+
+def quick_study() -> Study:
+    """A study without what only its report needs."""
+    rules = EvaluationRules(resamples=100, stability_refits=0, learning_shares=(), attributes=())
+    return Study(evaluation=rules)
 
 
 def record(folder: Path) -> tuple[bytes, SiteProfile]:

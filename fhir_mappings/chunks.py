@@ -21,7 +21,7 @@ from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.codes import Coder
 from fhir_mappings.records.decoding import PassedOver, Rejected, decode
 from fhir_mappings.records.files import Piece
-from fhir_mappings.records.resources import Medication, Record
+from fhir_mappings.records.resources import Medication, Record, patient_element
 from fhir_mappings.sources.medication import medication_codes
 from fhir_mappings.sources.reading import Reading
 from fhir_mappings.store import Rows
@@ -196,7 +196,7 @@ class _Mapping:
         else:
             mapped = map_record(record, reading)
             if mapped is None:
-                return Rejected(f"{name}.subject", "missing or not a reference")
+                return Rejected(f"{name}.{patient_element(name)}", "missing or not a reference")
             self._rows.add(*mapped)
             some = bool(mapped.events)
         counts = self._counts(name)

@@ -61,9 +61,20 @@ class StudyError(ReadmitError):
     title = "Study"
 
 
+class NoStaysError(StudyError):
+    """The cohort's rules leave no index stay: of a short period that is no failure."""
+
+
 class RiskModelError(ReadmitError):
     """A risk model is absent, incomplete, or not the one that its manifest describes."""
 
     exit_code = 6
     status = 503
     title = "Risk model"
+
+
+class PromotionError(ReadmitError):
+    """A model may not be put into use, or the record of promotions is not what was signed."""
+
+    exit_code = 7
+    title = "Promotion"

@@ -19,6 +19,7 @@ from fhir_mappings.records.decoding import PassedOver, Rejected
 from fhir_mappings.records.resources import (
     AboutAPatient,
     Condition,
+    Coverage,
     Encounter,
     Medication,
     MedicationAdministration,
@@ -27,9 +28,11 @@ from fhir_mappings.records.resources import (
     Observation,
     Patient,
     Procedure,
+    patient_element,
 )
 from fhir_mappings.settling import settle
 from fhir_mappings.sources.condition import condition
+from fhir_mappings.sources.coverage import coverage
 from fhir_mappings.sources.encounter import encounter
 from fhir_mappings.sources.medication import (
     medication_administration,
@@ -51,6 +54,7 @@ MAPPINGS: dict[type[msgspec.Struct], Callable[[Any, Reading], list[Event]]] = {
     MedicationAdministration: medication_administration,
     MedicationStatement: medication_statement,
     Procedure: procedure,
+    Coverage: coverage,
 }
 """Which function turns which resource into events. Medication is a table, not an event."""
 
@@ -133,7 +137,8 @@ def read_bundle(body: bytes, profile: SiteProfile) -> PatientRecords:
             continue
         mapped = map_record(record, reading)
         if mapped is None:
-            rejected.append(Rejected(f"{type(record).__name__}.subject", "missing"))
+            name = type(record).__name__
+            rejected.append(Rejected(f"{name}.{patient_element(name)}", "missing"))
         elif mapped.source not in latest or latest[mapped.source].updated <= mapped.updated:
             latest[mapped.source] = mapped
     events = [event for mapped in latest.values() for event in mapped.events]

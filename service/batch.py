@@ -3,9 +3,9 @@
 import csv
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -20,7 +20,7 @@ from service.scoring import score_stay
 from service.wording import local_time
 
 if TYPE_CHECKING:
-    from training.risk_model import RiskModel
+    from training.risk_model import Prediction, RiskModel
 
 REASONS = 5
 """How many reasons a line of the table names."""
@@ -29,6 +29,23 @@ UNPROCESSABLE = "unprocessable"
 """Why a stay is not scored whose record the service would refuse: a value beyond computing."""
 
 Progress = Callable[[str, int, int], None]
+
+
+class Ledger(Protocol):
+    """Keeps what each score was made of, so that it can be recomputed (``training.replay``)."""
+
+    def add(
+        self,
+        subject: str,
+        encounter_id: str,
+        as_of: int,
+        row: Sequence[float],
+        prediction: "Prediction",
+    ) -> str:
+        """Keep one score, of a moment in microseconds UTC, and return its id."""
+
+    def finish(self) -> object:
+        """All scores are kept from here on."""
 
 
 class BatchSummary(msgspec.Struct, frozen=True):
@@ -54,17 +71,31 @@ COLUMNS = (
     "not_scored",
     "model",
     "version",
+    "score_id",
 )
 """The columns of the table, in order."""
 
 
 def score_store(
-    store: Store, profile: SiteProfile, model: "RiskModel", out: Path, progress: Progress
+    store: Store,
+    profile: SiteProfile,
+    model: "RiskModel",
+    out: Path,
+    progress: Progress,
+    ledger: Ledger | None = None,
 ) -> BatchSummary:
     """Score every stay that has ended and write a line for each, scored or not.
 
     The table is written beside ``out`` and takes its place when it is whole, so that a reader
     never finds half of it.
+
+    Args:
+        store: the records.
+        profile: the site profile that they were read with.
+        model: the risk model.
+        out: where the table goes.
+        progress: told each shard.
+        ledger: keeps each score, before the table is in place; without it no score has an id.
 
     Raises:
         UnprocessableError: if ``out`` ends in neither ``.csv`` nor ``.parquet``.
@@ -76,11 +107,13 @@ def score_store(
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
     counts: Counter[str] = Counter()
-    lines = _lines(store, profile, model, counts, progress)
+    lines = _lines(store, profile, model, counts, progress, ledger)
     if out.suffix == ".csv":
         _write_csv(unfinished, lines)
     else:
         _write_parquet(unfinished, lines)
+    if ledger is not None:
+        ledger.finish()
     unfinished.replace(out)
     scored = counts.pop("scored", 0)
     stays = scored + sum(counts.values())
@@ -93,6 +126,7 @@ def _lines(
     model: "RiskModel",
     counts: Counter[str],
     progress: Progress,
+    ledger: Ledger | None,
 ) -> Iterator[dict[str, Any]]:
     concepts = site_concepts(profile)
     for shard in range(store.shards):
@@ -102,13 +136,15 @@ def _lines(
                 if stay.end is None:
                     counts["no_discharge"] += 1
                     continue
-                line = _line(model, timeline, stay, stay.end)
+                line = _line(model, timeline, stay, stay.end, ledger)
                 counts[line["not_scored"] or "scored"] += 1
                 yield line
         progress("score", shard + 1, store.shards)
 
 
-def _line(model: "RiskModel", timeline: Timeline, stay: Stay, discharge: int) -> dict[str, Any]:
+def _line(
+    model: "RiskModel", timeline: Timeline, stay: Stay, discharge: int, ledger: Ledger | None
+) -> dict[str, Any]:
     line: dict[str, Any] = dict.fromkeys(COLUMNS)
     line.update(
         subject=timeline.subject,
@@ -118,8 +154,13 @@ def _line(model: "RiskModel", timeline: Timeline, stay: Stay, discharge: int) ->
         model=model.name,
         version=model.version,
     )
+
+    def note(row: Sequence[float], prediction: "Prediction") -> None:
+        if ledger is not None:
+            line["score_id"] = ledger.add(timeline.subject, stay.name, discharge, row, prediction)
+
     try:
-        score = score_stay(model, timeline, stay, discharge, max_reasons=REASONS)
+        score = score_stay(model, timeline, stay, discharge, max_reasons=REASONS, note=note)
     except UnprocessableError:
         # The service refuses such a record; a batch lists it and goes on with the other stays.
         line["not_scored"] = UNPROCESSABLE

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import clinic, records, study
+from service.commands import clinic, models, monitoring, records, reports, study
 
 app = typer.Typer(
     name="readmit",
@@ -26,7 +26,16 @@ for command in (
     records.coverage,
     study.cohort,
     study.train,
+    reports.report,
+    reports.card,
+    models.models,
+    models.promote,
+    models.rollback,
+    models.keygen,
     clinic.score,
+    models.replay,
+    monitoring.monitor,
+    monitoring.transparency,
     clinic.serve,
     clinic.demo,
 ):

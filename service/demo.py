@@ -17,12 +17,11 @@ from fhir_mappings.store import open_store
 from service.batch import score_store
 from service.tables import coverage_tables, evaluation_tables, ingest_tables, show, table
 from service.terminal import Phases, progress, results
-from training.cohort.selection import CohortRules
-from training.dataset import study_data
+from training.experiment import run_study
+from training.replay.ledger import Part
 from training.risk_model import champion
 from training.simulated_hospital import simulate
-from training.train import train
-from training.vocabulary import VocabularyRules
+from training.study import Study
 
 
 def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> None:
@@ -53,14 +52,15 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
             results, coverage_tables(coverage(opened, site_concepts(profile), declared_features()))
         )
         with progress() as report:
-            data = study_data(
-                opened, profile, CohortRules(), vocabulary=VocabularyRules(), progress=report
-            )
             phases = Phases(report, "train")
-            trained = msgspec.to_builtins(train(data, mlruns, seed=seed, progress=phases))
+            result = run_study(
+                opened, profile, mlruns, Study(seed=seed), reading=report, progress=phases
+            )
+            trained = msgspec.to_builtins(result)
             phases.done()
             model = champion(mlruns)
-            scored = score_store(opened, profile, model, folder / "scores.csv", report)
+            with Part(store, model) as part:
+                scored = score_store(opened, profile, model, folder / "scores.csv", report, part)
     show(
         results,
         evaluation_tables(trained),

@@ -1,6 +1,6 @@
 """Scoring one stay: the one implementation that the API and the batch command share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import fsum, isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +28,9 @@ from service.wording import local_date, local_time, number, phrase
 if TYPE_CHECKING:
     from training.risk_model import Prediction, RiskModel
 
+Note = Callable[[Sequence[float], "Prediction"], None]
+"""Told the row of a stay, in the order of the model's features, and what the model made of it."""
+
 DEFAULT_REASONS: Final = 6
 """How many reasons a score names: what fits a card that is read in a corridor."""
 
@@ -49,6 +52,7 @@ def score_stay(
     *,
     encounter_id: str | None = None,
     max_reasons: int = DEFAULT_REASONS,
+    note: "Note | None" = None,
 ) -> Score:
     """Score one stay as the record stood at ``as_of``, or say why it is not scored.
 
@@ -59,6 +63,7 @@ def score_stay(
         as_of: the moment of scoring, microseconds UTC; nothing known later is used.
         encounter_id: the Encounter to name in the answer; the stay's last one by default.
         max_reasons: how many contributions are named one by one.
+        note: told the inputs and the prediction of a stay that is scored.
 
     Raises:
         UnprocessableError: if the stay has not begun at ``as_of``, or a value is beyond computing.
@@ -79,6 +84,8 @@ def score_stay(
         )
     row = _computable(view.row(model.features), model.features)
     prediction = model.explain(row)
+    if note is not None:
+        note(row, prediction)
     inputs = _Inputs(view, model, row, prediction)
     findings = inputs.findings()
     named, others = findings[:max_reasons], findings[max_reasons:]

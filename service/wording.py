@@ -1,32 +1,15 @@
 """A value in a clinician's words: the phrases are declared with the feature, and filled in here."""
 
 import math
-import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
+from fhir_mappings.concepts.written_units import written_unit
 from fhir_mappings.errors import DeclarationError
 from fhir_mappings.events import DAY
 from fhir_mappings.features.declaration import Feature
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_CLINICAL_UNITS: Final = {
-    "[degF]": "°F",
-    "Cel": "°C",
-    "mm[Hg]": "mmHg",
-    "10*3/uL": "10³/µL",
-    "10*6/uL": "10⁶/µL",
-    "10*9/L": "10⁹/L",
-    "10*12/L": "10¹²/L",
-    "d": "days",
-    "h": "hours",
-    "a": "years",
-    "wk": "weeks",
-    "mo": "months",
-    "1": "",
-}
-"""UCUM codes that nobody at a bedside writes as UCUM does; the others read as they are."""
 
 
 def local_time(time: int, utc_offset: int | None) -> datetime:
@@ -55,13 +38,6 @@ def number(value: float) -> str:
     return "0" if written in {"", "-0"} else written
 
 
-def unit(ucum: str | None) -> str:
-    """Write a UCUM unit as a clinician does; annotations in braces are not units."""
-    bare = re.sub(r"\{[^}]*\}", "", ucum or "")
-    written = _CLINICAL_UNITS.get(bare, bare)
-    return written.replace("uL", "µL").replace("ug/", "µg/")
-
-
 def phrase(
     feature: Feature,
     value: float | None,
@@ -85,7 +61,7 @@ def phrase(
     template = _template(feature, value)
     words = {
         "value": _value(feature, value or 0.0),
-        "unit": unit(feature.unit),
+        "unit": written_unit(feature.unit),
         "date": "an unknown date" if newest is None else local_date(newest, utc_offset),
         "days": "an unknown number of" if newest is None else str(max(0, as_of - newest) // DAY),
     }

@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import training
 from fhir_mappings.features.declaration import declared_features
 from fhir_mappings.features.reference import features_reference
 from fhir_mappings.ingest import ingest
@@ -72,3 +74,24 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     exec(compile(example, "data-scientist.md", "exec"), names)
     data = names["data"]
     assert len(data.stays) == len(data.values) == len(data.outcome) > 0
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_the_notebook_example_runs_on_a_simulated_hospital(tmp_path, monkeypatch):
+    simulate(tmp_path / "records", 300, 1)
+    ingest([tmp_path / "records"], tmp_path / "store", load_profile("simulated"), shards=2)
+    monkeypatch.chdir(tmp_path)
+    (example,) = _PYTHON.findall(read(DOCS / "notebook.md"))
+    names: dict[str, Any] = {}
+    exec(compile(example, "notebook.md", "exec"), names)
+    assert {"model", "lace", "hospital", "logistic"} <= set(names["beside"].columns)
+    assert {"sex", "age_band"} <= set(names["groups"]["attribute"])
+    assert len(names["risks"]) == len(names["data"])
+    assert Path(names["result"].report).is_file()
+
+
+def test_what_notebooks_import_is_there_and_says_what_it_is():
+    for name in training.__all__:
+        assert getattr(training, name).__doc__, name
+    listed = re.findall(r"`(\w+)\(", read(DOCS / "notebook.md"))
+    assert {name for name in listed if "." not in name} - set(training.__all__) == set()

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from fhir_mappings.clinical_scores import hospital, lace
-from fhir_mappings.errors import SiteProfileError, StudyError
+from fhir_mappings.errors import NoStaysError, SiteProfileError, StudyError
 from fhir_mappings.features.declaration import Feature, declared_features
 from fhir_mappings.features.engine import View, check
 from fhir_mappings.profiles import SiteProfile
@@ -19,12 +19,15 @@ from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
+from training.cohort.attributes import attributes
+from training.cohort.external import ExternalCohort
 from training.cohort.selection import (
     CohortRules,
     FlowStep,
     IndexStay,
     PatientCohort,
     combine,
+    external_flow,
     flow_table,
     select,
 )
@@ -74,19 +77,34 @@ def end_of_data(store: Store) -> int | None:
 
 
 def select_cohort(
-    store: Store, profile: SiteProfile, rules: CohortRules, progress: Progress | None = None
+    store: Store,
+    profile: SiteProfile,
+    rules: CohortRules,
+    progress: Progress | None = None,
+    *,
+    external: ExternalCohort | None = None,
 ) -> Cohort:
     """Index stays and outcomes of every patient in a store.
 
+    Args:
+        store: the events.
+        profile: how the site codes.
+        rules: the cohort.
+        progress: told of each shard.
+        external: the stays and labels that replace the rules, from ``read_cohort``.
+
     Raises:
         SiteProfileError: if no stay is found among many encounters: the profile is not the site's.
+        StudyError: if discharge dates are asked for where dates are shifted per patient, or are in
+            the wrong order; if the external cohort names two encounters of one stay.
 
     """
+    _check_dates(rules, profile)
     until = end_of_data(store) if profile.calendar else None
     parts = []
     for shard in range(store.shards):
         for timeline in timelines(store, shard, profile):
-            part = select(timeline, rules, until)
+            part = select(timeline, rules, until, external)
             if part.counts["stays"]:
                 parts.append(part)
         if progress is not None:
@@ -94,8 +112,26 @@ def select_cohort(
     whole = combine(parts)
     if not whole.counts["stays"]:
         raise SiteProfileError(_no_stays(store, profile))
-    flow = flow_table(whole.counts["stays_apart"], whole.excluded)
+    if external is not None:
+        flow = external_flow(external, whole)
+    else:
+        flow = flow_table(whole.counts["stays_apart"], whole.excluded)
     return Cohort(store.patients(), whole, flow)
+
+
+def _check_dates(rules: CohortRules, profile: SiteProfile) -> None:
+    first, end = rules.discharged_from, rules.discharged_before
+    if first is None and end is None:
+        return
+    if not profile.calendar:
+        raise StudyError(
+            "the study asks for discharges between dates, but this site's dates are shifted for "
+            "each patient and do not compare"
+        )
+    if first is not None and end is not None and first >= end:
+        raise StudyError(
+            "no discharge is both from discharged_from on and before discharged_before"
+        )
 
 
 def _no_stays(store: Store, profile: SiteProfile) -> str:
@@ -118,6 +154,7 @@ def study_data(
     rules: CohortRules,
     *,
     vocabulary: VocabularyRules | None = None,
+    external: ExternalCohort | None = None,
     progress: Progress | None = None,
 ) -> StudyData:
     """The matrix of a study: declared and vocabulary features of every index stay.
@@ -127,21 +164,68 @@ def study_data(
         profile: how the site codes.
         rules: the cohort.
         vocabulary: how vocabulary features are found; None for declared features alone.
+        external: the stays and labels that replace the rules, from ``read_cohort``.
         progress: told of each shard.
 
     Raises:
-        StudyError: if there is no index stay.
+        SiteProfileError: as ``select_cohort``.
+        StudyError: if there is no index stay; else as ``select_cohort``.
         DeclarationError: if a feature asks for something that does not exist.
 
     """
-    cohort = select_cohort(store, profile, rules, progress)
-    if not cohort.cohort.index_stays:
-        raise StudyError("no index stay is left after the exclusions; see the flow table")
-    concepts = site_concepts(profile)
+    cohort = select_cohort(store, profile, rules, progress, external=external)
     features = declared_features()
-    check(features, concepts.names())
+    check(features, site_concepts(profile).names())
     if vocabulary is not None:
-        features += discover(store, concepts, features, vocabulary)
+        features += discover(store, site_concepts(profile), features, vocabulary)
+    return _rows_of(store, profile, rules, cohort, features, progress)
+
+
+def rows_for(
+    store: Store,
+    profile: SiteProfile,
+    rules: CohortRules,
+    features: Sequence[Feature],
+    *,
+    external: ExternalCohort | None = None,
+    progress: Progress | None = None,
+) -> StudyData:
+    """The rows of a model's own features: what monitoring compares with what the model learned.
+
+    Nothing is discovered: the columns are the given features, in their order. A period is given by
+    the rules' discharge dates; with ``follow_up=False`` they hold stays whose outcome is not known
+    yet, and then ``outcome`` is False for those that have not come back so far.
+
+    Args:
+        store: the events.
+        profile: how the site codes.
+        rules: the cohort.
+        features: the declarations that the model carries.
+        external: the stays and labels that replace the rules, from ``read_cohort``.
+        progress: told of each shard.
+
+    Raises:
+        SiteProfileError: as ``select_cohort``.
+        StudyError: if there is no index stay; else as ``select_cohort``.
+        DeclarationError: if a feature asks for something that does not exist.
+
+    """
+    check(features, site_concepts(profile).names())
+    cohort = select_cohort(store, profile, rules, progress, external=external)
+    return _rows_of(store, profile, rules, cohort, tuple(features), progress)
+
+
+def _rows_of(
+    store: Store,
+    profile: SiteProfile,
+    rules: CohortRules,
+    cohort: Cohort,
+    features: tuple[Feature, ...],
+    progress: Progress | None,
+) -> StudyData:
+    """A row of these features for each index stay."""
+    if not cohort.cohort.index_stays:
+        raise NoStaysError("no index stay is left after the exclusions; see the flow table")
     by_patient: dict[str, list[IndexStay]] = {}
     for index in cohort.cohort.index_stays:
         by_patient.setdefault(index.subject, []).append(index)
@@ -173,6 +257,8 @@ def _row(
         "lace": float(lace(view).points),
         "hospital": float(hospital(view).points),
         "died_within_horizon": index.died_within_horizon,
+        "days_to_readmission": index.days_to_readmission,
+        **attributes(view),
         "readmitted": index.readmitted,
     }
     return view.row(features), facts
@@ -192,6 +278,7 @@ def _assembled(
     exact[np.abs(exact) > np.finfo(np.float32).max] = np.nan
     values = exact.astype(np.float32)
     table = pd.DataFrame(stays)
+    table["days_to_readmission"] = table["days_to_readmission"].astype(np.float64)
     outcome = table.pop("readmitted").to_numpy(dtype=bool)
     subjects = table["subject"].to_numpy(dtype=object)
     digest = hashlib.sha256(values.tobytes())

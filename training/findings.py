@@ -7,6 +7,7 @@ nothing but the run.
 import msgspec
 
 from training.risk_model import Interval
+from training.study import Waiver
 
 Measures = dict[str, Interval]
 """Measures by name: auroc, auprc, brier, scaled_brier, log_loss, calibration_slope,
@@ -124,7 +125,8 @@ class Fairness(msgspec.Struct, frozen=True):
     smallest_cell: int
     groupings: tuple[Grouping, ...]
     absent: tuple[str, ...]
-    """Attributes that were asked for and that the records do not say."""
+    """Attributes that were asked for and that the records do not say, or say of fewer stays than
+    the smallest cell."""
 
 
 class LeakFinding(msgspec.Struct, frozen=True):
@@ -132,7 +134,8 @@ class LeakFinding(msgspec.Struct, frozen=True):
 
     feature: str
     sign: str
-    """``implausible_alone``, ``after_discharge`` or ``model_implausible``."""
+    """``implausible_alone``, ``after_discharge`` or ``model_implausible``; of a caution,
+    ``coded_at_discharge``."""
     auroc: Interval | None
     sentence: str
 
@@ -145,6 +148,8 @@ class LeakageAudit(msgspec.Struct, frozen=True):
     strongest_alone: tuple[tuple[str, float], ...]
     """The ten best single features by AUROC on the training stays."""
     findings: tuple[LeakFinding, ...]
+    cautions: tuple[LeakFinding, ...] = ()
+    """What rests on an assumption that the records cannot prove; no gate fails for it."""
 
 
 class FamilyImportance(msgspec.Struct, frozen=True):
@@ -242,6 +247,58 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     trees: int
     packages: dict[str, str]
     """Versions of what decides the result: python, numpy, xgboost."""
+    champion_sha256: str | None = None
+    """The manifest of the model in use that this run was compared with; None for no model."""
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gate said of a model."""
+
+    gate: str
+    """``discrimination``, ``calibration``, ``subgroup``, ``leakage`` or ``reproducibility``."""
+    passed: bool
+    waived: bool
+    """Whether a written exception covers each thing that it did not pass on."""
+    sentences: tuple[str, ...]
+    """What was measured, and against what."""
+    failures: tuple[str, ...]
+    """What it did not pass on; empty where it passed."""
+    unjudged: tuple[str, ...]
+    """What could not be judged, and why: suppressed groups, say."""
+    waivers: tuple[Waiver, ...]
+    """The exceptions that were needed."""
+
+
+class Gated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gates said when the model was trained (``gates.json``)."""
+
+    results: tuple[GateResult, ...]
+    champion: str | None
+    """The version that was in use then; None where there was none."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A choice or a fact in which two runs differ."""
+
+    name: str
+    before: str
+    after: str
+
+
+class ChampionChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is other than in the run of the model in use (``changes.json``).
+
+    Written when a model is trained beside a champion, so that a report needs no second run.
+    """
+
+    champion: str
+    """Its version in the registry."""
+    features_added: tuple[str, ...]
+    features_removed: tuple[str, ...]
+    settings: tuple[Change, ...]
+    """Choices of the study, by their place in the study file."""
+    data: tuple[Change, ...]
+    """Facts of the records and of the software."""
 
 
 FILES: dict[str, type[msgspec.Struct]] = {
@@ -252,6 +309,8 @@ FILES: dict[str, type[msgspec.Struct]] = {
     "explanation.json": Explanation,
     "learning.json": Learning,
     "search.json": Search,
+    "gates.json": Gated,
+    "changes.json": ChampionChanges,
 }
 """The findings among a run's artifacts, beside ``study.json``, ``flow.json``, ``plots/*.svg`` and
 the risk model in ``model/``."""

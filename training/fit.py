@@ -6,6 +6,7 @@ trees, strong shrinkage, monotone constraints from the declarations, and a choic
 must prove their worth on patients the trees have not seen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -31,6 +32,9 @@ OUTCOMES_A_FEATURE = 100
 
 SMALL_MATRIX = 5_000_000
 """Values up to which a matrix is fitted with one thread."""
+
+Watch = Callable[[int, float], None]
+"""Told of rounds boosted and the out-of-fold loss that they reached."""
 
 _SIGN = {"raises": 1, "lowers": -1, "either": 0}
 
@@ -101,6 +105,7 @@ def fit_trees(
     *,
     seed: int,
     settings: FitSettings | None = None,
+    used: BoolArray | None = None,
 ) -> Fit:
     """Choose features and the number of trees by cross-validation, then fit on all stays given.
 
@@ -119,25 +124,54 @@ def fit_trees(
         folds: patient-disjoint folds from 0 on.
         seed: of row and column sampling.
         settings: of the trees.
+        used: features chosen already, where the number of trees alone is to be found.
     """
-    settings = settings or FitSettings()
-    if values.size <= SMALL_MATRIX:
-        settings = msgspec.structs.replace(settings, threads=1)
-    task = _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
+    task = _task(features, values, outcome, folds, seed, settings or FitSettings())
     count = int(folds.max()) + 1
-    everything = np.ones(len(features), dtype=np.bool_)
-    used, best = everything, _boost_folds(task, [everything] * count)
-    if outcome.sum() < OUTCOMES_A_FEATURE * len(features):
+    chosen = used is not None
+    used = np.ones(len(features), dtype=np.bool_) if used is None else used
+    best = _boost_folds(task, [used] * count)
+    if not chosen and outcome.sum() < OUTCOMES_A_FEATURE * len(features):
         gains = _loss_without(task, best)
         for threshold in CHOICE_THRESHOLDS:
             by_fold = [_worthwhile(gains[folds != fold], threshold) for fold in range(count)]
             run = _boost_folds(task, by_fold)
             if not _clearly_worse(run, best, outcome):
                 used, best = _worthwhile(gains, threshold), run
-    booster, matrix = task.booster(np.ones(len(outcome), dtype=np.bool_), used)
-    for step in range(best.rounds):
+    return Fit(_boost(task, used, best.rounds), best.rounds, used, best.margins, best.loss)
+
+
+def refit(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    *,
+    used: BoolArray,
+    rounds: int,
+    seed: int,
+    settings: FitSettings | None = None,
+) -> xgboost.Booster:
+    """Fit the trees with features and a number of trees that were chosen before.
+
+    Args:
+        features: the declarations, whose directions constrain the trees.
+        values: stays x features; a stay may stand there more than once.
+        outcome: readmission of each stay, both classes present.
+        used: the features that the trees may use.
+        rounds: how many trees.
+        seed: of row and column sampling.
+        settings: of the trees.
+    """
+    folds = np.zeros(len(outcome), dtype=np.int8)
+    task = _task(features, values, outcome, folds, seed, settings or FitSettings())
+    return _boost(task, used, rounds)
+
+
+def _boost(task: _Task, used: BoolArray, rounds: int) -> xgboost.Booster:
+    booster, matrix = task.booster(np.ones(len(task.outcome), dtype=np.bool_), used)
+    for step in range(rounds):
         booster.update(matrix, step)
-    return Fit(booster, best.rounds, used, best.margins, best.loss)
+    return booster
 
 
 def _parameters(
@@ -166,7 +200,53 @@ def _log_loss(margin: FloatArray, outcome: BoolArray) -> FloatArray:
     return np.asarray(np.logaddexp(0, margin) - outcome * margin, dtype=np.float64)
 
 
-def _boost_folds(task: _Task, used_by_fold: list[BoolArray]) -> _Rounds:
+def out_of_fold_loss(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    folds: npt.NDArray[np.int8],
+    *,
+    seed: int,
+    settings: FitSettings,
+    watch: Watch,
+) -> float:
+    """The out-of-fold log loss of settings with every feature in use: what a search looks at.
+
+    It is ``fit_trees`` without its choice of features, which costs three times as much and moves
+    all settings alike.
+
+    Args:
+        features: as for ``fit_trees``, like all down to ``settings``.
+        values: stays x features.
+        outcome: readmission of each stay.
+        folds: patient-disjoint folds.
+        seed: of row and column sampling.
+        settings: of the trees.
+        watch: told (rounds, loss) every ``ROUND_STEP`` rounds; it may raise to give up.
+    """
+    task = _task(features, values, outcome, folds, seed, settings)
+    everything = np.ones(len(features), dtype=np.bool_)
+    return _boost_folds(task, [everything] * (int(folds.max()) + 1), watch).loss
+
+
+def _task(
+    features: tuple[Feature, ...],
+    values: npt.NDArray[np.float32],
+    outcome: BoolArray,
+    folds: npt.NDArray[np.int8],
+    seed: int,
+    settings: FitSettings,
+) -> _Task:
+    if values.size <= SMALL_MATRIX:
+        settings = msgspec.structs.replace(settings, threads=1)
+    return _Task(values, outcome, folds, _parameters(features, outcome, seed, settings))
+
+
+def _unwatched(rounds: int, loss: float) -> None:
+    """Nobody looks on."""
+
+
+def _boost_folds(task: _Task, used_by_fold: list[BoolArray], watch: Watch = _unwatched) -> _Rounds:
     """Boost the fold models in step, until their joint out-of-fold loss no longer falls."""
     runs = []
     for fold, used in enumerate(used_by_fold):
@@ -183,6 +263,7 @@ def _boost_folds(task: _Task, used_by_fold: list[BoolArray]) -> _Rounds:
         loss = float(_log_loss(margins, task.outcome).mean())
         if rounds >= FEWEST_ROUNDS and loss < best.loss:
             best = replace(best, rounds=rounds, loss=loss, margins=margins.copy())
+        watch(rounds, loss)
         if rounds - best.rounds >= PATIENCE and best.rounds:
             break
     return best

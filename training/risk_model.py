@@ -65,6 +65,10 @@ class FeatureReference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The 0 %, 10 %, ... 100 % quantiles of the values there are; empty when there are none."""
     used: bool
     """Whether any tree may split on it; otherwise its contribution is always 0."""
+    shares: tuple[float, ...] = ()
+    """Share of those values in each bin between the quantiles (``monitoring.drift.shares``): of a
+    feature with many equal values the quantiles alone do not tell it. Empty in models made before
+    it was kept."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -321,6 +325,15 @@ def load_risk_model(
     # XGBoost configures itself on the first prediction; two threads must not do so at once.
     model.explain(np.full(len(features), np.nan, dtype=np.float32))
     return model
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of a risk model's manifest, after every file was checked against it.
+
+    Raises:
+        RiskModelError: if a file is missing, changed or not of ours.
+    """
+    return _checked(folder, None)[2]
 
 
 def champion(mlruns: Path) -> RiskModel:

@@ -15,24 +15,13 @@ from msgspec import Meta
 
 from fhir_mappings.errors import StudyError
 from fhir_mappings.features.windows import WINDOWS
+from training.cohort.attributes import ATTRIBUTES as ATTRIBUTES
 from training.cohort.selection import CohortRules
 from training.fit import FitSettings
 from training.vocabulary import VocabularyRules
 
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Count = Annotated[int, Meta(ge=0)]
-
-ATTRIBUTES = (
-    "sex",
-    "age_band",
-    "race",
-    "ethnicity",
-    "language",
-    "payer",
-    "site",
-    "discharge_to",
-)
-"""What stays are grouped by to ask for whom a model works, where the record says it."""
 
 DEFAULT_SEED = 20_240_229
 

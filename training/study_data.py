@@ -9,6 +9,7 @@ import pandas as pd
 
 from fhir_mappings.errors import StudyError
 from fhir_mappings.features.declaration import Feature
+from training.cohort.attributes import ATTRIBUTES
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -44,7 +45,10 @@ class StudyData:
     subjects: npt.NDArray[Any]
     """The patient of each stay."""
     stays: pd.DataFrame
-    """``STAY_COLUMNS``: UTC datetimes, points of LACE and HOSPITAL, death within the horizon."""
+    """``STAY_COLUMNS``: UTC datetimes, points of LACE and HOSPITAL, death within the horizon.
+
+    Besides, where the data were made from records: ``days_to_readmission`` (NaN without one), and
+    ``ATTRIBUTES`` as text, None where the record does not say."""
     calendar: bool
     """Whether times mean something across patients; False where a site shifts dates per patient."""
     horizon_days: int
@@ -81,6 +85,15 @@ class StudyData:
     def score(self, name: str) -> FloatArray:
         """Points of ``lace`` or ``hospital`` for each stay."""
         return self.stays[name].to_numpy(dtype=np.float64)
+
+    def groups(self) -> pd.DataFrame:
+        """Who the stays are about: a column for each attribute that is there, text or None.
+
+        One row a stay, in the order of the stays, numbered from 0.
+        """
+        columns = [name for name in ATTRIBUTES if name in self.stays]
+        table = self.stays[columns].reset_index(drop=True).astype(object)
+        return table.where(table.notna(), None)
 
     def subset(self, rows: npt.NDArray[Any]) -> "StudyData":
         """The stays that a mask selects, or that indices name, in the indices' order."""

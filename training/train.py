@@ -1,8 +1,6 @@
-"""Training from matrix to registered model: split, fit, calibrate, evaluate, save, log."""
+"""Training from matrix to registered model: fit, judge, explain, report, log."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,33 +10,29 @@ import msgspec
 import numpy as np
 import xgboost
 
-from fhir_mappings.features.declaration import Feature
-from training import plots, tracking
-from training.calibration import Platt, fit_platt
-from training.evaluate import Evaluation, Risk, evaluate
-from training.fit import Fit, FitSettings, fit_trees
-from training.risk_model import (
-    Calibration,
-    FeatureReference,
-    Interval,
-    Reference,
-    load_risk_model,
-    save_risk_model,
-)
-from training.split import Split, split_stays
-from training.study_data import FloatArray, StudyData
+from training import run_files, tracking
+from training.calibration import fit_platt
+from training.evaluation.evaluate import evaluate
+from training.evaluation.measures import Risk
+from training.evaluation.subgroups import fairness
+from training.explanation.discharge_records import FeatureRecords
+from training.explanation.explain import explain_model
+from training.explanation.importance import Contributions
+from training.explanation.leakage import audit_leakage
+from training.explanation.shap_plots import shap_plots
+from training.findings import Evaluation, Explanation, Fairness, LeakageAudit, Learning
+from training.fitted import Fitted, Incumbent, Phases, Progress, fit_study
+from training.learning_curve import learning_curve, learning_plot
+from training.logistic import fit_logistic
+from training.promotion import judge_run, register_run
+from training.report import plots
+from training.report.render import REPORT, Champion, write_report
+from training.risk_model import Interval, load_risk_model
+from training.study import Study
+from training.study_data import StudyData
 
-Progress = Callable[[str], None]
-"""Told the name of each phase as it starts."""
-
-SEED = 20_240_229
-INTENDED_POPULATION = (
-    "Adults discharged alive, home or to a facility, from an acute inpatient stay; not transfers "
-    "to another acute hospital, discharges against advice, births or deliveries."
-)
-MOST_EXPLAINED = 5_000
-"""Test stays whose contributions are averaged; more would not change the order of features."""
-_TENTHS = np.linspace(0, 1, 11)
+SEARCHES = "tuning"
+"""The folder of searches, below MLflow's."""
 
 
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +43,14 @@ class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     alias: str
     """``champion`` or ``challenger``."""
+    provisional: bool
+    """Whether it is in use, being the first, without having passed its gates."""
     folder: str
+    report: str
+    """The report's file."""
     profile: str
+    study: str
+    """SHA-256 of the study's choices."""
     features: int
     features_used: int
     """Features that any tree may split on; the others did not help unseen patients."""
@@ -63,253 +63,266 @@ class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
     baselines: dict[str, dict[str, Interval]]
     differences: dict[str, dict[str, Interval]]
     """The model's measure minus the baseline's, on the same resampled patients."""
+    gates: dict[str, bool]
+    """Whether each gate was passed, or waived in the study file."""
     strongest: list[tuple[str, float]]
     """Features by mean absolute contribution on test stays, in log-odds."""
     seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
-class _Study:
-    """What the phases hand on."""
+class Findings:
+    """What the test stays, and refits, say of a fitted model."""
 
-    data: StudyData
-    split: Split
-    fit: Fit
-    platt: Platt
     evaluation: Evaluation
+    fairness: Fairness
+    leakage: LeakageAudit
+    explanation: Explanation
+    contributions: Contributions
+    learning: Learning
     risks: dict[str, Risk]
 
 
 def train(
     data: StudyData,
     mlruns: Path,
+    study: Study | None = None,
     *,
-    seed: int = SEED,
-    bootstrap: int = 1_000,
-    settings: FitSettings | None = None,
-    intended_population: str = INTENDED_POPULATION,
+    tune: int = 0,
+    incumbent: Incumbent | None = None,
+    records: Sequence[FeatureRecords] = (),
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train, evaluate and register a risk model.
 
-    The same stays, seed and settings give the same ``model.ubj`` byte for byte, in whatever order
-    the stays come.
+    The same stays and study give the same ``model.ubj`` byte for byte, in whatever order the stays
+    come, and whether or not a search among them was cut off and taken up again.
 
     Args:
         data: the matrix with outcomes.
         mlruns: the folder of MLflow.
-        seed: of the split, the trees and the resampling.
-        bootstrap: how many times patients are resampled for intervals.
-        settings: of the trees.
-        intended_population: who the model is for, kept with it.
+        study: every choice; the defaults where none is given.
+        tune: how many settings of the trees to try; 0 for the study's own.
+        incumbent: the model in use, to be compared with on the same test stays.
+        records: what computing rows anew from the records showed, for the leakage audit.
         progress: told each phase.
 
     Raises:
         StudyError: if the data cannot be split or hold one outcome only.
 
     """
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def phase(name: str) -> Iterator[None]:
-        if progress is not None:
-            progress(name)
-        started = time.perf_counter()
-        yield
-        seconds[name] = round(time.perf_counter() - started, 3)
-
-    data = data.ordered()
-    settings = settings or FitSettings()
-    with phase("split"):
-        split = split_stays(data, seed=seed)
-        learning = data.subset(split.train)
-    with phase("fit"):
-        fit = fit_trees(
-            data.features,
-            learning.values,
-            learning.outcome,
-            split.folds[split.train],
-            seed=seed,
-            settings=settings,
-        )
-    with phase("calibrate"):
-        platt = fit_platt(fit.out_of_fold, learning.outcome)
-    with phase("evaluate"):
-        risks = _risks(data, split, fit, platt)
-        judged = data.subset(split.test)
-        evaluation = evaluate(
-            risks["model"],
-            {name: risk for name, risk in risks.items() if name != "model"},
-            judged.outcome,
-            judged.subjects,
-            resamples=bootstrap,
-            seed=seed,
-        )
-    study = _Study(data, split, fit, platt, evaluation, risks)
+    phase = Phases(progress)
+    fitted = fit_study(data, study or Study(), mlruns / SEARCHES, tune=tune, phase=phase)
     with TemporaryDirectory(prefix="readmit-") as temporary:
         artifacts = Path(temporary)
-        with phase("save"):
-            strongest = _write_artifacts(artifacts, study, intended_population)
+        found = _findings(fitted, artifacts / tracking.MODEL_FOLDER, incumbent, records, phase)
+        with phase("report"):
+            _write(artifacts, fitted, found, mlruns, incumbent)
         with phase("log"):
-            registered = tracking.record_run(
+            registered = register_run(
                 mlruns,
                 artifacts,
-                parameters=_parameters(study, settings, seed, bootstrap),
-                metrics=_metrics(evaluation),
+                parameters=_parameters(fitted),
+                metrics=_metrics(found.evaluation),
                 tags={
                     "data_fingerprint": data.fingerprint,
+                    "study_sha256": fitted.study.digest(),
                     "profile": data.profile,
-                    "split": split.sentence,
+                    "split": fitted.split.sentence,
                 },
+                trials=() if fitted.search is None else fitted.search.trials,
             )
+    evaluation = found.evaluation
     return TrainingResult(
         run_id=registered.run_id,
         model=tracking.REGISTERED_NAME,
         version=registered.version,
         alias=registered.alias,
         folder=str(registered.folder),
+        provisional=registered.provisional,
+        report=str(registered.folder.parent / REPORT),
         profile=data.profile,
+        study=fitted.study.digest(),
         features=len(data.features),
-        features_used=int(fit.used.sum()),
-        trees=fit.rounds,
-        split=split.sentence,
-        train={"stays": len(learning), "readmissions": int(learning.outcome.sum())},
+        features_used=int(fitted.fit.used.sum()),
+        trees=fitted.fit.rounds,
+        split=fitted.split.sentence,
+        train={
+            "stays": len(fitted.learning),
+            "readmissions": int(fitted.learning.outcome.sum()),
+        },
         test={
             "stays": evaluation.stays,
             "patients": evaluation.patients,
             "readmissions": evaluation.readmissions,
-            "deaths": int(judged.stays["died_within_horizon"].sum()),
+            "deaths": evaluation.deaths,
             **evaluation.model,
         },
         baselines=evaluation.baselines,
         differences=evaluation.differences,
-        strongest=strongest,
-        seconds=seconds,
+        gates={gate.gate: gate.passed or gate.waived for gate in registered.gates},
+        strongest=list(found.explanation.strongest),
+        seconds=phase.seconds,
     )
 
 
-def _risks(data: StudyData, split: Split, fit: Fit, platt: Platt) -> dict[str, Risk]:
+def _findings(
+    fitted: Fitted,
+    folder: Path,
+    incumbent: Incumbent | None,
+    records: Sequence[FeatureRecords],
+    phase: Phases,
+) -> Findings:
+    """Judge and explain; the model is saved on the way and asked as it was saved."""
+    study, judged, rules = fitted.study, fitted.judged, fitted.study.evaluation
+    with phase("evaluate"):
+        risks = _risks(fitted, incumbent)
+        evaluation = evaluate(
+            risks["model"],
+            {name: risk for name, risk in risks.items() if name != "model"},
+            judged.outcome,
+            judged.subjects,
+            deaths=int(judged.stays["died_within_horizon"].sum()),
+            weeks=_weeks(judged),
+            high_from=fitted.high_from,
+            rules=rules,
+            seed=study.seed,
+        )
+        run_files.write_model(folder, fitted, evaluation.model, evaluation.baselines)
+    with phase("subgroups"):
+        groups = fairness(
+            risks["model"],
+            judged.outcome,
+            judged.subjects,
+            judged.groups(),
+            high_from=fitted.high_from,
+            rules=rules,
+            seed=study.seed,
+        )
+    with phase("explain"):
+        explained, contributions = explain_model(
+            load_risk_model(folder),
+            fitted.data,
+            fitted.split,
+            fitted.fit,
+            refits=rules.stability_refits,
+            seed=study.seed,
+            settings=fitted.settings,
+        )
+        leakage = audit_leakage(
+            fitted.learning,
+            evaluation.model["auroc"],
+            study.gates,
+            records=records,
+            seed=study.seed,
+        )
+    with phase("learning curve"):
+        learning = learning_curve(
+            fitted.data,
+            fitted.split,
+            fitted.fit,
+            rules.learning_shares,
+            resamples=rules.resamples,
+            seed=study.seed,
+            settings=fitted.settings,
+        )
+    return Findings(evaluation, groups, leakage, explained, contributions, learning, risks)
+
+
+def _risks(fitted: Fitted, incumbent: Incumbent | None) -> dict[str, Risk]:
     """The model's and the baselines' risks of the test stays."""
-    outcome = data.outcome[split.train]
-    matrix = xgboost.DMatrix(data.values[split.test])
-    margin = fit.booster.predict(matrix, output_margin=True).astype(np.float64)
-    risks = {"model": Risk(margin, platt.probability(margin))}
+    learning, judged = fitted.learning, fitted.judged
+    matrix = xgboost.DMatrix(judged.values)
+    margin = fitted.fit.booster.predict(matrix, output_margin=True).astype(np.float64)
+    risks = {"model": Risk(margin, fitted.platt.probability(margin))}
     for name in ("lace", "hospital"):
-        points = data.score(name)
-        scaled = fit_platt(points[split.train], outcome)
-        risks[name] = Risk(points[split.test], scaled.probability(points[split.test]))
-    constant = np.full(int(split.test.sum()), outcome.mean())
-    return {**risks, "prevalence": Risk(constant, constant)}
+        scaled = fit_platt(learning.score(name), learning.outcome)
+        points = judged.score(name)
+        risks[name] = Risk(points, scaled.probability(points))
+    constant = np.full(len(judged), fitted.prevalence)
+    risks["prevalence"] = Risk(constant, constant)
+    logistic = fit_logistic(
+        learning.values, learning.outcome, fitted.split.folds[fitted.split.train]
+    ).probability(judged.values)
+    risks["logistic"] = Risk(logistic, logistic)
+    if incumbent is not None:
+        theirs = incumbent.risks(judged.stays["encounter_id"].to_numpy(dtype=object))
+        if theirs is not None:
+            risks["champion"] = Risk(theirs, theirs)
+    return risks
 
 
-def _write_artifacts(
-    artifacts: Path, study: _Study, intended_population: str
-) -> list[tuple[str, float]]:
-    """The model's folder, the plots, the declarations and the flow; returns the strongest."""
-    data, split = study.data, study.split
-    folder = artifacts / tracking.MODEL_FOLDER
-    save_risk_model(
-        folder,
-        name=tracking.REGISTERED_NAME,
-        booster=bytes(study.fit.booster.save_raw("ubj")),
-        features=data.features,
-        calibration=Calibration(study.platt.slope, study.platt.intercept),
-        reference=_reference(study, intended_population),
+def _write(
+    artifacts: Path, fitted: Fitted, found: Findings, mlruns: Path, incumbent: Incumbent | None
+) -> None:
+    """The findings, the plots and the report, beside the model's folder."""
+    facts = run_files.run_facts(fitted, None if incumbent is None else incumbent.model)
+    findings: dict[str, msgspec.Struct] = {
+        "run.json": facts,
+        "study.json": fitted.study,
+        "evaluation.json": found.evaluation,
+        "fairness.json": found.fairness,
+        "leakage.json": found.leakage,
+        "explanation.json": found.explanation,
+        "learning.json": found.learning,
+    }
+    if fitted.search is not None:
+        findings["search.json"] = fitted.search
+    run_files.write_findings(artifacts, findings)
+    run_files.write_plain(
+        artifacts,
+        {"flow.json": fitted.data.flow, "strongest.json": list(found.explanation.strongest)},
     )
-    strongest = _strongest(folder, data, split)
-    outcome = data.outcome[split.test]
+    _draw(artifacts / "plots", fitted, found)
+    judge_run(mlruns, artifacts)
+    champion = None
+    if incumbent is not None:
+        folder = tracking.run_folder(mlruns, incumbent.model.version)
+        champion = Champion(folder, incumbent.model.version)
+    write_report(artifacts, champion)
+
+
+def _draw(folder: Path, fitted: Fitted, found: Findings) -> None:
+    judged = fitted.judged
+    records = f"{fitted.data.profile} records"
+    source = f"{len(judged):,} test stays, {records}"
     rankings = {
-        label: study.risks[name].ranking
+        label: found.risks[name].ranking
         for name, label in (("model", "readmit"), ("lace", "LACE"), ("hospital", "HOSPITAL"))
     }
-    source = f"{len(outcome)} test stays, {data.profile} records"
     drawn = {
-        "roc.svg": plots.roc_curve(rankings, outcome, source),
-        "precision_recall.svg": plots.precision_recall_curve(rankings, outcome, source),
-        "calibration.svg": plots.calibration_plot(
-            study.risks["model"].probability, outcome, source
-        ),
-        "importance.svg": plots.importance_plot(strongest[:20], source),
+        "roc.svg": plots.roc_curve(rankings, judged.outcome, source),
+        "precision_recall.svg": plots.precision_recall_curve(rankings, judged.outcome, source),
+        "learning.svg": learning_plot(found.learning, source),
+        **shap_plots(found.contributions, records, seed=fitted.study.seed),
     }
-    (artifacts / "plots").mkdir()
+    folder.mkdir()
     for name, text in drawn.items():
-        (artifacts / "plots" / name).write_text(text, encoding="utf-8")
-    (artifacts / "flow.json").write_bytes(msgspec.json.encode(data.flow))
-    (artifacts / "evaluation.json").write_bytes(msgspec.json.encode(study.evaluation))
-    (artifacts / "strongest.json").write_bytes(msgspec.json.encode(strongest))
-    return strongest
+        (folder / name).write_text(text, encoding="utf-8")
 
 
-def _strongest(folder: Path, data: StudyData, split: Split) -> list[tuple[str, float]]:
-    """Features by mean absolute contribution, asked of the model as it was saved."""
-    rows = np.flatnonzero(split.test)
-    if len(rows) > MOST_EXPLAINED:
-        rows = rows[:: len(rows) // MOST_EXPLAINED + 1]
-    explained = load_risk_model(folder).explain_many(data.values[rows])
-    sizes = np.abs([prediction.contributions for prediction in explained]).mean(axis=0)
-    ranked = sorted(zip(data.features, sizes.tolist(), strict=True), key=lambda pair: -pair[1])
-    return [(feature.name, round(size, 6)) for feature, size in ranked if size > 0]
+def _weeks(judged: StudyData) -> float | None:
+    """Weeks that the test's discharges span; None where dates are shifted per patient."""
+    if not judged.calendar:
+        return None
+    discharged = judged.stays["discharged"]
+    return max(float((discharged.max() - discharged.min()).total_seconds()) / 604_800, 1 / 7)
 
 
-def _reference(study: _Study, intended_population: str) -> Reference:
-    data, evaluation = study.data, study.evaluation
-    outcome = data.outcome[study.split.train]
-    risks = study.platt.probability(study.fit.out_of_fold)
-    prevalence = float(outcome.mean())
-    values = data.values[study.split.train]
-    return Reference(
-        intended_population=intended_population,
-        outcome=f"Unplanned inpatient readmission within {data.horizon_days} days of discharge.",
-        horizon_days=data.horizon_days,
-        profile=data.profile,
-        data_fingerprint=data.fingerprint,
-        split=study.split.sentence,
-        training_stays=len(outcome),
-        training_readmissions=int(outcome.sum()),
-        prevalence=prevalence,
-        low_below=prevalence,
-        high_from=max(float(np.quantile(risks, 0.8)), prevalence),
-        risk_quantiles=_quantiles(risks),
-        features=tuple(
-            _feature_reference(feature, values[:, column].astype(np.float64), used)
-            for column, (feature, used) in enumerate(
-                zip(data.features, study.fit.used.tolist(), strict=True)
-            )
-        ),
-        test=evaluation.model,
-        baselines=evaluation.baselines,
-    )
-
-
-def _feature_reference(feature: Feature, column: FloatArray, used: bool) -> FeatureReference:
-    known = column[~np.isnan(column)]
-    return FeatureReference(
-        name=feature.name,
-        missing=1 - len(known) / len(column),
-        quantiles=_quantiles(known) if len(known) else (),
-        used=used,
-    )
-
-
-def _quantiles(values: FloatArray) -> tuple[float, ...]:
-    return tuple(np.quantile(values, _TENTHS).tolist())
-
-
-def _parameters(
-    study: _Study, settings: FitSettings, seed: int, bootstrap: int
-) -> dict[str, object]:
+def _parameters(fitted: Fitted) -> dict[str, object]:
     return {
-        **msgspec.structs.asdict(settings),
-        "seed": seed,
-        "bootstrap": bootstrap,
-        "trees": study.fit.rounds,
-        "features": len(study.data.features),
-        "features_used": int(study.fit.used.sum()),
-        "horizon_days": study.data.horizon_days,
-        "train_stays": int(study.split.train.sum()),
-        "test_stays": study.evaluation.stays,
-        "calibration_slope_fitted": study.platt.slope,
-        "calibration_intercept_fitted": study.platt.intercept,
+        **msgspec.structs.asdict(fitted.settings),
+        "seed": fitted.study.seed,
+        "resamples": fitted.study.evaluation.resamples,
+        "trials": 0 if fitted.search is None else len(fitted.search.trials),
+        "trees": fitted.fit.rounds,
+        "features": len(fitted.data.features),
+        "features_used": int(fitted.fit.used.sum()),
+        "horizon_days": fitted.data.horizon_days,
+        "train_stays": int(fitted.split.train.sum()),
+        "test_stays": int(fitted.split.test.sum()),
+        "calibration_slope_fitted": fitted.platt.slope,
+        "calibration_intercept_fitted": fitted.platt.intercept,
     }
 
 

@@ -71,6 +71,19 @@ class SiteProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The site's own codes for a concept, added to those that ship (a trailing ``*``: prefix)."""
     medication_identifiers: tuple[str, ...] = ()
     """Systems of ``Medication.identifier`` that name the drug, where ``code`` does not."""
+    sites: dict[str, str] = {}
+    """What to call the Organization of a stay: by its id, or by the beginning of ids (trailing
+    ``*``) where the Organizations are the departments of one site."""
+
+    def site_name(self, organization: str) -> str:
+        """The site that an Organization is, or belongs to; its own id where nothing is said."""
+        name = self.sites.get(organization)
+        if name is not None:
+            return name
+        for beginning, called in self.sites.items():
+            if beginning.endswith("*") and organization.startswith(beginning[:-1]):
+                return called
+        return organization
 
 
 @cache

@@ -27,6 +27,8 @@ SYSTEMS = {
     "https://www.nubc.org/CodeSystem/PatDischargeStatus": "NUBC",
     "https://www.nubc.org/CodeSystem/PointOfOrigin": "NUBC-origin",
     "https://www.nubc.org/CodeSystem/PriorityTypeOfAdmitOrVisit": "NUBC-priority",
+    "https://nahdo.org/sopt": "SOP",
+    "urn:oid:2.16.840.1.113883.3.221.5": "SOP",
     "urn:oid:2.16.840.1.113883.6.90": "ICD10CM",
     "urn:oid:2.16.840.1.113883.6.103": "ICD9CM",
     "urn:oid:2.16.840.1.113883.6.96": "SNOMED",

@@ -38,6 +38,12 @@ class Reference(_Element):
     reference: str | None = None
 
 
+class NamedReference(Reference):
+    """A reference whose words are read as well: some records name an organization by them alone."""
+
+    display: str | None = None
+
+
 class Identifier(_Element):
     """https://hl7.org/fhir/R4/datatypes.html#Identifier."""
 

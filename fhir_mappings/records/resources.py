@@ -10,6 +10,7 @@ from fhir_mappings.records.datatypes import (
     Extension,
     Identifier,
     Meta,
+    NamedReference,
     Period,
     Quantity,
     Range,
@@ -69,6 +70,7 @@ class Encounter(Resource):
     hospitalization: Hospitalization | None = None
     location: list[dict[str, Any]] = []
     part_of: Reference | None = None
+    service_provider: NamedReference | None = None
 
 
 class Condition(Resource):
@@ -190,6 +192,18 @@ class Procedure(Resource):
     performed_period: Period | None = None
 
 
+class Coverage(Resource):
+    """https://hl7.org/fhir/R4/coverage.html."""
+
+    status: str | None = None
+    type: CodeableConcept | None = None
+    subject: Reference | None = msgspec.field(default=None, name="beneficiary")
+    """The patient, whom this resource alone calls ``beneficiary``."""
+    period: Period | None = None
+    payor: list[NamedReference] = []
+    order: int | None = None
+
+
 AboutAPatient = (
     Encounter
     | Condition
@@ -198,8 +212,15 @@ AboutAPatient = (
     | MedicationAdministration
     | MedicationStatement
     | Procedure
+    | Coverage
 )
-"""The records that name their patient as ``subject``."""
+"""The records that name their patient."""
+
+
+def patient_element(resource_type: str) -> str:
+    """The element that names the patient, as FHIR calls it."""
+    return "beneficiary" if resource_type == "Coverage" else "subject"
+
 
 Record = Patient | Medication | AboutAPatient
 """Everything that is decoded."""
@@ -216,6 +237,7 @@ RESOURCES: dict[str, type[Record]] = {
         MedicationAdministration,
         MedicationStatement,
         Procedure,
+        Coverage,
     )
 }
 """Every resource type that becomes events, by its FHIR name; others are counted and passed over."""

@@ -1,14 +1,14 @@
 """Encounter: what kind of contact it was, when, how the patient came and where they went.
 
-An encounter gives one event with its period, and one for each facet that features ask about
-(disposition, admission source, urgency, service). Facets are told in our own terms, by concept
-tables and the site profile; what no table knows is ``unknown``, with the record's code kept as
-text for the coverage report.
+An encounter gives one event with its period, one for each facet that features ask about
+(disposition, admission source, urgency, service), and one for the site that subgroup reports ask
+about. Facets are told in our own terms, by concept tables and the site profile; what no table knows
+is ``unknown``, with the record's code kept as text for the coverage report.
 """
 
 from fhir_mappings.events import Event
 from fhir_mappings.profiles import EncounterRule
-from fhir_mappings.records.datatypes import CodeableConcept
+from fhir_mappings.records.datatypes import CodeableConcept, NamedReference
 from fhir_mappings.records.instants import Instant
 from fhir_mappings.records.resources import Encounter
 from fhir_mappings.sources.reading import DID_NOT_HAPPEN, Reading, event
@@ -48,6 +48,7 @@ def encounter(record: Encounter, reading: Reading) -> list[Event]:
         facts.add(code, start, text="reason")
     facts.facet("urgency", record.priority, start)
     facts.service(record.service_type, start)
+    facts.site(record.service_provider, start)
     if record.hospitalization is not None:
         facts.facet("admission_source", record.hospitalization.admit_source, start)
         facts.facet("disposition", record.hospitalization.discharge_disposition, end)
@@ -139,3 +140,11 @@ class _Facts:
         codes = self._reading.coder.codes(concept)
         if codes:
             self.add(f"readmit/service|{codes[0]}", when)
+
+    def site(self, provider: NamedReference | None, when: Instant | None) -> None:
+        """The Organization, by the profile's name for it, its id, or its words."""
+        if provider is None:
+            return
+        named = self._reading.id_of(provider) or provider.display
+        if named:
+            self.add(f"readmit/site|{self._reading.profile.site_name(named)}", when)

@@ -34,20 +34,22 @@ def patient(record: Patient, reading: Reading) -> list[Event]:
     if record.gender:
         add(f"readmit/sex|{record.gender}", since)
     for facet in ("race", "ethnicity"):
-        if category := _us_core_category(record.extension, facet):
+        for category in _us_core_categories(record.extension, facet):
             add(f"readmit/{facet}|{category}", since)
     for language in record.communication:
         codes = reading.coder.codes(language.language)
         if codes:
-            add(f"readmit/language|{codes[0].rpartition('|')[2]}", since)
+            preferred = "preferred" if language.preferred else None
+            add(f"readmit/language|{codes[0].rpartition('|')[2]}", since, preferred)
     return events
 
 
-def _us_core_category(extensions: list[Extension], facet: str) -> str | None:
-    """The OMB category code of a US Core race or ethnicity extension."""
-    for extension in extensions:
-        if extension.url == _US_CORE + facet:
-            for part in extension.extension:
-                if part.url == "ombCategory" and part.value_coding is not None:
-                    return part.value_coding.code
-    return None
+def _us_core_categories(extensions: list[Extension], facet: str) -> list[str]:
+    """The OMB category codes of a US Core race or ethnicity extension: of race, up to five."""
+    return [
+        part.value_coding.code
+        for extension in extensions
+        if extension.url == _US_CORE + facet
+        for part in extension.extension
+        if part.url == "ombCategory" and part.value_coding is not None and part.value_coding.code
+    ]

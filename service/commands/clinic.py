@@ -28,16 +28,24 @@ def score(
     profile: ProfileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score every stay in the store at its discharge, with reasons, into a table."""
+    """Score every stay in the store at its discharge, with reasons, into a table.
+
+    Each score has an id by which readmit replay computes it again.
+    """
     from fhir_mappings.store import open_store
     from service.batch import score_store
     from service.terminal import progress
+    from training.replay.ledger import Part
     from training.risk_model import champion, load_risk_model
 
     chosen = profile_for(store, profile)
     risk_model = champion(mlruns) if model is None else load_risk_model(model)
-    with open_store(store) as opened, progress(quiet=as_json) as report:
-        summary = score_store(opened, chosen, risk_model, out, report)
+    with (
+        open_store(store) as opened,
+        progress(quiet=as_json) as report,
+        Part(store, risk_model) as part,
+    ):
+        summary = score_store(opened, chosen, risk_model, out, report, part)
     answer = plain(summary)
     if as_json:
         print_json(answer)

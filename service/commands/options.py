@@ -35,6 +35,12 @@ ProfileOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
 ]
+StudyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--study", envvar="READMIT_STUDY", help="Study file (TOML); the defaults without one."
+    ),
+]
 DEFAULT_STORE = Path("store")
 DEFAULT_MLRUNS = Path("mlruns")
 

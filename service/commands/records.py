@@ -21,6 +21,9 @@ def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the records.")],
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
+    biased: Annotated[
+        bool, typer.Option("--biased", help="Plant a bias against one group, for gates to find.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the records of a [bold]simulated[/] hospital, with the true risk of each stay."""
@@ -29,7 +32,11 @@ def simulate(
 
     with progress(quiet=as_json) as report:
         summary = run(
-            out, patients, seed, progress=lambda done, whole: report("simulate", done, whole)
+            out,
+            patients,
+            seed,
+            biased=biased,
+            progress=lambda done, whole: report("simulate", done, whole),
         )
     answer = plain(summary)
     if as_json:

@@ -1,8 +1,12 @@
 """Commands of a study: who counts, and what a model learns from them."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from training.study import Study
 
 from service.commands.options import (
     DEFAULT_MLRUNS,
@@ -11,6 +15,7 @@ from service.commands.options import (
     MlrunsOption,
     ProfileOption,
     StoreOption,
+    StudyOption,
     plain,
     print_json,
     profile_for,
@@ -57,34 +62,48 @@ def train(
     store: StoreOption = DEFAULT_STORE,
     mlruns: MlrunsOption = DEFAULT_MLRUNS,
     profile: ProfileOption = None,
+    study: StudyOption = None,
+    tune: Annotated[
+        int, typer.Option(min=0, help="Settings of the trees to try; a search cut off goes on.")
+    ] = 0,
+    cohort_file: Annotated[
+        Path | None,
+        typer.Option("--cohort", help="CSV with encounter_id,label: takes the rules' place."),
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, max=365, help="Days after discharge: 7, 30, 90.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="How the test stays are set apart: time, patient or site.")
+    ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="The same data and seed give the same model.")
-    ] = 1,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Bootstrap samples.")] = 1000,
+        int | None, typer.Option(min=0, help="The same data and seed give the same model.")
+    ] = None,
+    bootstrap: Annotated[int | None, typer.Option(min=100, help="Bootstrap samples.")] = None,
     vocabulary: Annotated[
-        bool, typer.Option(help="Add features for what is frequent at this site.")
-    ] = True,
+        bool | None, typer.Option(help="Add features for what is frequent at this site.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train, calibrate and evaluate a model, and register it in MLflow."""
+    """Train, calibrate, evaluate and explain a model, and register it in MLflow."""
     from fhir_mappings.store import open_store
     from service.terminal import Phases, progress
-    from training.cohort.selection import CohortRules
-    from training.dataset import study_data
-    from training.train import train as run
-    from training.vocabulary import VocabularyRules
+    from training.experiment import run_study
 
     chosen = profile_for(store, profile)
+    choices = _study(study, horizon, split, seed, bootstrap, vocabulary)
     with open_store(store) as opened, progress(quiet=as_json) as report:
-        data = study_data(
+        phases = Phases(report, "train")
+        result = run_study(
             opened,
             chosen,
-            CohortRules(follow_up=chosen.calendar),
-            vocabulary=VocabularyRules() if vocabulary else None,
-            progress=report,
+            mlruns,
+            choices,
+            tune=tune,
+            cohort_file=cohort_file,
+            reading=report,
+            progress=phases,
         )
-        phases = Phases(report, "train")
-        result = run(data, mlruns, seed=seed, bootstrap=bootstrap, progress=phases)
         phases.done()
     answer = plain(result)
     if as_json:
@@ -94,3 +113,30 @@ def train(
     from service.terminal import results
 
     show(results, evaluation_tables(answer))
+
+
+def _study(
+    path: Path | None,
+    horizon: int | None,
+    split: str | None,
+    seed: int | None,
+    bootstrap: int | None,
+    vocabulary: bool | None,
+) -> "Study":
+    """The study file's choices, with what the command says instead; checked like the file."""
+    import msgspec
+
+    from training.study import Study, load_study, parse_study
+
+    said: dict[str, dict[str, object]] = {
+        "cohort": {"horizon_days": horizon},
+        "split": {"by": split},
+        "evaluation": {"resamples": bootstrap},
+        "features": {"use_vocabulary": vocabulary},
+    }
+    choices = msgspec.to_builtins(Study() if path is None else load_study(path))
+    for section, values in said.items():
+        choices[section].update({k: v for k, v in values.items() if v is not None})
+    if seed is not None:
+        choices["seed"] = seed
+    return parse_study(msgspec.json.encode(choices), "options.json")

@@ -27,6 +27,7 @@ from service.settings import Settings
 from training.risk_model import RiskModel, champion
 
 COMMANDS = ("simulate", "ingest", "coverage", "cohort", "train", "score", "serve", "demo")
+MODELS = ("models", "promote", "rollback", "keygen", "replay")
 WITH_JSON = COMMANDS[:6]
 METRICS = {"auroc", "auprc", "brier", "log_loss", "calibration_slope", "calibration_intercept"}
 Ask = Callable[..., dict[str, Any]]
@@ -219,7 +220,7 @@ def test_train_shows_the_model_beside_the_baselines(readmit, hospital, monkeypat
     assert "train: fit" in finished.err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *MODELS])
 def test_every_command_explains_itself(command):
     result = CliRunner().invoke(
         cli.app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
@@ -227,7 +228,7 @@ def test_every_command_explains_itself(command):
     assert result.exit_code == 0
     assert f"readmit {command}" in result.output
     assert "[bold]" not in result.output
-    assert ("--json" in result.output) == (command in WITH_JSON)
+    assert ("--json" in result.output) == (command in (*WITH_JSON, *MODELS))
 
 
 def test_the_list_of_commands_does_not_wait_for_mlflow():
@@ -242,7 +243,7 @@ def test_the_list_of_commands_does_not_wait_for_mlflow():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert done.stderr == ""
-    assert all(command in done.stdout for command in COMMANDS)
+    assert all(command in done.stdout for command in (*COMMANDS, *MODELS))
 
 
 # Errors

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from fhir_mappings.concepts.written_units import written_unit
 from fhir_mappings.errors import DeclarationError
 from fhir_mappings.events import DAY
 from fhir_mappings.features.declaration import Feature, Measure, Phrases, declared_features
-from service.wording import local_date, number, phrase, unit
+from service.wording import local_date, number, phrase
 
 
 def feature(
@@ -77,7 +78,7 @@ def test_numbers_are_written_as_clinicians_write_them(value: float, written: str
     ],
 )
 def test_units_are_written_as_clinicians_write_them(ucum: str | None, written: str) -> None:
-    assert unit(ucum) == written
+    assert written_unit(ucum) == written
 
 
 def test_a_laboratory_value_is_said_with_unit_and_date() -> None:

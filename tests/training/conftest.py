@@ -119,7 +119,13 @@ def save(study: StudyData, fit: Fit) -> Callable[[Path], str]:
     return lambda folder: save_simulated(folder, study, fit)
 
 
-def save_simulated(folder: Path, study: StudyData, fit: Fit) -> str:
+@pytest.fixture(scope="session")
+def save_with(study: StudyData, fit: Fit) -> Callable[[float], Callable[[Path], str]]:
+    """The same as ``save``, for a model whose risks are spread by a factor: another model."""
+    return lambda spread: lambda folder: save_simulated(folder, study, fit, spread)
+
+
+def save_simulated(folder: Path, study: StudyData, fit: Fit, spread: float = 1.0) -> str:
     split = split_stays(study, seed=3)
     platt = fit_platt(fit.out_of_fold, study.outcome[split.train])
     return save_risk_model(
@@ -127,7 +133,7 @@ def save_simulated(folder: Path, study: StudyData, fit: Fit) -> str:
         name="readmit",
         booster=bytes(fit.booster.save_raw("ubj")),
         features=study.features,
-        calibration=Calibration(platt.slope, platt.intercept),
+        calibration=Calibration(platt.slope * spread, platt.intercept),
         reference=Reference(
             intended_population="simulated adults",
             outcome="simulated readmission",
@@ -155,3 +161,13 @@ def risk_model(study: StudyData, fit: Fit, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("risk-model") / "model"
     save_simulated(folder, study, fit)
     return load_risk_model(folder)
+
+
+@pytest.fixture(scope="session")
+def blank_mlflow(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An empty database of MLflow: making one takes forty migrations."""
+    from training.tracking.client import connect
+
+    folder = tmp_path_factory.mktemp("blank")
+    connect(folder).search_experiments()
+    return (folder / "mlflow.db").read_bytes()

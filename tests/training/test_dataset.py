@@ -1,19 +1,21 @@
 """From the store to the matrix: the engine's own rows, the same every time, and told apart."""
 
-from datetime import UTC
+from datetime import UTC, date
 
+import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from records import encounter, ingested, lab, ndjson, patient
 
-from fhir_mappings.errors import SiteProfileError, StudyError
+from fhir_mappings.errors import DeclarationError, SiteProfileError, StudyError
 from fhir_mappings.features.declaration import declared_features
 from fhir_mappings.features.engine import View
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import Store, open_store
 from training.cohort.selection import CohortRules
-from training.dataset import end_of_data, select_cohort, study_data, timelines
+from training.dataset import end_of_data, rows_for, select_cohort, study_data, timelines
 from training.simulated_hospital import simulate
 from training.study_data import StudyData
 from training.vocabulary import VocabularyRules
@@ -93,6 +95,54 @@ def test_stays_are_dated_and_have_both_published_scores(data):
     assert data.stays["lace"].between(0, 19).all()
     assert data.stays["hospital"].between(0, 13).all()
     assert (data.profile, data.horizon_days, data.calendar) == ("default", 30, True)
+
+
+def test_rows_of_a_models_own_features_are_those_of_its_study(store, data):
+    some = data.features[::7]
+    rows = rows_for(store, PROFILE, CohortRules(), some)
+    assert rows.features == some
+    np.testing.assert_array_equal(rows.values, data.values[:, ::7])
+    assert (rows.outcome == data.outcome).all()
+
+
+def test_rows_of_a_period_are_those_discharged_in_it(store, data):
+    rules = CohortRules(discharged_from=date(2023, 3, 1), discharged_before=date(2023, 9, 1))
+    rows = rows_for(store, PROFILE, rules, data.features)
+    local = data.stays["discharged"].dt.tz_convert("America/New_York").dt.date
+    within = ((local >= date(2023, 3, 1)) & (local < date(2023, 9, 1))).to_numpy()
+    assert 3 < within.sum() < len(data) / 2
+    np.testing.assert_array_equal(rows.values, data.values[within])
+    assert rows.stays["encounter_id"].tolist() == data.stays["encounter_id"][within].tolist()
+
+
+def test_recent_stays_have_rows_before_their_outcome_is_known(store, data):
+    recent = rows_for(store, PROFILE, CohortRules(follow_up=False), data.features)
+    assert len(recent) > len(data)
+    assert set(data.stays["encounter_id"]) < set(recent.stays["encounter_id"])
+
+
+def test_rows_of_a_feature_that_cannot_be_computed_are_refused(store, data):
+    unknown = msgspec.structs.replace(data.features[0], of="lab.unheard_of", measure="latest")
+    with pytest.raises(DeclarationError):
+        rows_for(store, PROFILE, CohortRules(), [unknown])
+
+
+@pytest.mark.parametrize("days", [7, 30, 90])
+def test_a_longer_horizon_asks_for_a_longer_follow_up_and_finds_more_returns(store, days):
+    rules = CohortRules(horizon_days=days)
+    found = study_data(store, PROFILE, rules)
+    assert found.horizon_days == days
+    end = end_of_data(store)
+    followed = found.stays["discharged"].max() + pd.Timedelta(days=days)
+    assert followed <= pd.Timestamp(end, unit="us", tz="UTC")
+    of_readmitted = found.stays["days_to_readmission"][found.outcome]
+    assert (of_readmitted <= days).all()
+    assert (of_readmitted > 0).all()
+    shorter = study_data(store, PROFILE, CohortRules(horizon_days=days // 3))
+    earlier = dict(zip(shorter.stays["encounter_id"], shorter.outcome, strict=True))
+    for name, outcome in zip(found.stays["encounter_id"], found.outcome, strict=True):
+        assert outcome >= earlier[name]
+    assert found.outcome.sum() > 0
 
 
 def test_the_fingerprint_changes_with_one_value(tmp_path):

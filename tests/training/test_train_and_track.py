@@ -10,12 +10,30 @@ import numpy as np
 import pytest
 
 from fhir_mappings.errors import RiskModelError
-from training import plots
+from training.findings import FILES
+from training.report import plots
 from training.risk_model import champion, load_risk_model, read_champion
+from training.study import EvaluationRules, Study
 from training.train import TrainingResult, train
 
 # mlflow 3.17 configures its own tables with a loader strategy that SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+STUDY = Study(
+    evaluation=EvaluationRules(resamples=50, stability_refits=2, learning_shares=(0.5, 1.0))
+)
+PHASES = [
+    "split",
+    "fit",
+    "calibrate",
+    "evaluate",
+    "subgroups",
+    "explain",
+    "learning curve",
+    "report",
+    "log",
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +47,9 @@ def results(mlruns, make_study) -> list[TrainingResult]:
     data = make_study(500)
     order = np.random.default_rng(0).permutation(len(data))
     phases: list[str] = []
-    first = train(data, mlruns, bootstrap=50, progress=phases.append)
-    assert phases == ["split", "fit", "calibrate", "evaluate", "save", "log"] == list(first.seconds)
-    return [first, train(data.subset(order), mlruns, bootstrap=50)]
+    first = train(data, mlruns, STUDY, progress=phases.append)
+    assert phases == PHASES == list(first.seconds)
+    return [first, train(data.subset(order), mlruns, STUDY)]
 
 
 def test_the_first_model_is_champion_and_the_next_its_challenger(results, mlruns):
@@ -54,7 +72,7 @@ def result_folder(result):
 
 def test_the_result_says_how_good_and_beside_what(results):
     told = json.loads(msgspec.json.encode(results[0]))
-    assert set(told["baselines"]) == {"lace", "hospital", "prevalence"}
+    assert set(told["baselines"]) == {"lace", "hospital", "prevalence", "logistic"}
     measures = {"auroc", "auprc", "brier", "log_loss", "calibration_slope", "calibration_intercept"}
     assert measures < told["test"].keys()
     assert told["test"]["auroc"]["low"] < told["test"]["auroc"]["high"]
@@ -77,6 +95,7 @@ def test_the_reference_describes_the_training_stays(results, mlruns):
         assert 0.05 < feature.missing < 0.15
         assert len(feature.quantiles) == 11
         assert list(feature.quantiles) == sorted(feature.quantiles)
+        assert sum(feature.shares) == pytest.approx(1)
     assert reference.test["auroc"].value == results[0].test["auroc"].value
 
 
@@ -99,23 +118,16 @@ def test_mlflow_keeps_the_record(results, mlruns):
     assert version.run_id == results[1].run_id
     assert version.source.endswith("/artifacts/model")
     files = {path.path for path in client.list_artifacts(results[0].run_id)}
-    assert {"model", "plots", "flow.json", "evaluation.json", "strongest.json"} == files
+    assert files == {
+        "model",
+        "plots",
+        "report.html",
+        "flow.json",
+        "strongest.json",
+        "study.json",
+    } | (FILES.keys() - {"search.json", "changes.json"})
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-
-
-def test_a_challenger_is_promoted_by_version_and_an_unknown_version_is_refused(
-    results, make_study, tmp_path
-):
-    from training.tracking import promote
-
-    for seed in (1, 2):
-        train(make_study(300, seed=seed), tmp_path, bootstrap=10)
-    before = read_champion(tmp_path)
-    with pytest.raises(RiskModelError, match="no version 9"):
-        promote(tmp_path, "9")
-    assert read_champion(tmp_path) == before
-    assert promote(tmp_path, "2").version == champion(tmp_path).version == "2"
 
 
 def test_a_run_whose_model_is_damaged_fails_and_registers_nothing(results, tmp_path):

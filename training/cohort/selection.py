@@ -9,19 +9,23 @@ reported beside it.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from itertools import pairwise
 
 import msgspec
 
 from fhir_mappings.eligibility import REASONS, died_in, why_not
-from fhir_mappings.events import DAY
+from fhir_mappings.events import DAY, SECOND
 from fhir_mappings.features.engine import View
 from fhir_mappings.stays import Stay, find_stays
 from fhir_mappings.timeline import Timeline
+from training.cohort.external import ExternalCohort
 from training.cohort.planned import why_planned
 
 HINDSIGHT = 2**61
 """A moment after every record: for labels and exclusions, never for features."""
+_MINUTE = 60 * SECOND
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 class CohortRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,6 +35,11 @@ class CohortRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     follow_up: bool = True
     """Whether a stay needs a full horizon before the end of the data; not where dates are shifted
     per patient, since the end of the data is then unknown."""
+    discharged_from: date | None = None
+    """The first day of discharge that counts, local time; None for no bound. Not where dates are
+    shifted per patient."""
+    discharged_before: date | None = None
+    """The day from which on discharges no longer count; None for no bound."""
 
 
 class IndexStay(msgspec.Struct, frozen=True):
@@ -67,13 +76,26 @@ class FlowStep(msgspec.Struct, frozen=True):
 STEPS = {
     "observation": "Stay for observation, not an inpatient admission",
     "no_discharge": "No discharge on record (still in hospital, or the end is missing)",
+    "outside_dates": "Discharged outside the study's dates",
     **REASONS,
     "no_follow_up": "Less than the horizon between discharge and the end of the data",
 }
 """Every exclusion in the order of the flow table, with what a person reads."""
 
+EXTERNAL_STEPS = {
+    "not_on_record": "Not on record",
+    "not_inpatient": "On record, but not part of an inpatient stay",
+    "no_discharge": STEPS["no_discharge"],
+}
+"""The same where an external cohort replaces the rules."""
 
-def select(timeline: Timeline, rules: CohortRules, end_of_data: int | None) -> PatientCohort:
+
+def select(
+    timeline: Timeline,
+    rules: CohortRules,
+    end_of_data: int | None,
+    external: ExternalCohort | None = None,
+) -> PatientCohort:
     """One patient's index stays and outcomes.
 
     Args:
@@ -81,6 +103,10 @@ def select(timeline: Timeline, rules: CohortRules, end_of_data: int | None) -> P
         rules: horizon and follow-up.
         end_of_data: the last moment on record at this site, microseconds UTC; None where it is
             unknown, and follow-up then is not asked for.
+        external: the stays and labels that replace the rules; the horizon still holds for deaths.
+
+    Raises:
+        StudyError: if the external cohort names two encounters of one stay.
 
     """
     counts: Counter[str] = Counter()
@@ -97,6 +123,8 @@ def select(timeline: Timeline, rules: CohortRules, end_of_data: int | None) -> P
     # Apart, not merged: a stay for observation can join two admissions into one, and the
     # difference of the two counts above would be negative.
     counts["stays_apart"] += len(without) + len(timeline.observation_stays)
+    if external is not None:
+        return _select_external(timeline, rules, external, counts)
     excluded["observation"] += len(timeline.observation_stays)
     index_stays = []
     for position, stay in enumerate(without):
@@ -105,6 +133,33 @@ def select(timeline: Timeline, rules: CohortRules, end_of_data: int | None) -> P
             index_stays.append(_index_stay(timeline, stay, without[position + 1 :], rules))
         else:
             excluded[reason] += 1
+    return PatientCohort(index_stays, counts, excluded)
+
+
+def _select_external(
+    timeline: Timeline, rules: CohortRules, external: ExternalCohort, counts: Counter[str]
+) -> PatientCohort:
+    """The stays that an external cohort names, with its labels."""
+    excluded: Counter[str] = Counter()
+    index_stays = []
+    named = {visit.encounter for visit in timeline.visits} & external.labels.keys()
+    counts["external_on_record"] += len(named)
+    stays = timeline.stays
+    for position, stay in enumerate(stays):
+        encounter = external.of_stay(stay.all_encounters)
+        if encounter is None:
+            continue
+        named.discard(encounter)
+        if stay.end is None:
+            excluded["no_discharge"] += 1
+            continue
+        own = _index_stay(timeline, stay, stays[position + 1 :], rules)
+        readmitted = external.labels[encounter]
+        days = _days_to_return(stay, stays[position + 1 :], rules) if readmitted else None
+        index_stays.append(
+            msgspec.structs.replace(own, readmitted=readmitted, days_to_readmission=days)
+        )
+    excluded["not_inpatient"] += len(named)
     return PatientCohort(index_stays, counts, excluded)
 
 
@@ -143,6 +198,19 @@ def flow_table(stays_apart: int, excluded: Counter[str]) -> list[FlowStep]:
     return table
 
 
+def external_flow(external: ExternalCohort, whole: PatientCohort) -> list[FlowStep]:
+    """The flow from the encounters that an external cohort asked for to the stays of the study."""
+    left = len(external.labels)
+    excluded = Counter(whole.excluded)
+    excluded["not_on_record"] = left - whole.counts["external_on_record"]
+    table = [FlowStep(f"Encounters asked for in {external.file}", 0, left)]
+    for code, sentence in EXTERNAL_STEPS.items():
+        left -= excluded[code]
+        table.append(FlowStep(sentence, excluded[code], left))
+    table.append(FlowStep("Index stays, with the labels of the file", 0, left))
+    return table
+
+
 def combine(parts: Iterable[PatientCohort]) -> PatientCohort:
     """The cohort of many patients."""
     whole = PatientCohort([], Counter(), Counter())
@@ -158,6 +226,8 @@ def _why_excluded(
 ) -> str | None:
     if stay.end is None:
         return "no_discharge"
+    if not _within_dates(stay, stay.end, rules):
+        return "outside_dates"
     for as_of in (stay.end, HINDSIGHT):
         if (ineligible := why_not(View(timeline, stay, as_of))) is not None:
             return ineligible.code
@@ -165,6 +235,14 @@ def _why_excluded(
     if rules.follow_up and end_of_data is not None and horizon_end > end_of_data:
         return "no_follow_up"
     return None
+
+
+def _within_dates(stay: Stay, end: int, rules: CohortRules) -> bool:
+    """Whether the local day of the discharge is within the study's dates."""
+    day = date.fromordinal(_EPOCH + (end + (stay.utc_offset or 0) * _MINUTE) // DAY)
+    return (rules.discharged_from is None or day >= rules.discharged_from) and (
+        rules.discharged_before is None or day < rules.discharged_before
+    )
 
 
 def _index_stay(
@@ -183,12 +261,17 @@ def _index_stay(
         encounter=stay.name,
         stay=stay,
         readmitted=readmitted,
-        days_to_readmission=(following.start - stay.end) / DAY
-        if following is not None and readmitted
-        else None,
+        days_to_readmission=_days_to_return(stay, later, rules) if readmitted else None,
         died_within_horizon=death is not None and stay.end < death <= horizon_end,
         planned_return=planned,
     )
+
+
+def _days_to_return(stay: Stay, later: Sequence[Stay], rules: CohortRules) -> float | None:
+    """Days to the first admission within the horizon; None where the records have none."""
+    assert stay.end is not None  # noqa: S101 - a stay without an end was excluded before
+    following = next(_within(later, stay.end, stay.end + rules.horizon_days * DAY), None)
+    return None if following is None else (following.start - stay.end) / DAY
 
 
 def _within(stays: Sequence[Stay], after: int, until: int) -> Iterator[Stay]:

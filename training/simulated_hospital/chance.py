@@ -18,6 +18,8 @@ COURSE = 0
 """Purpose of a stream: who a person is and how the illness goes."""
 RECORDS = 1
 """Purpose of a stream: how it is written down."""
+AFFILIATION = 2
+"""Purpose of a stream: at which sites, and who pays."""
 
 _BLOCK = 512
 

@@ -15,6 +15,7 @@ RXNORM: Final = "http://www.nlm.nih.gov/research/umls/rxnorm"
 UCUM: Final = "http://unitsofmeasure.org"
 NUBC: Final = "https://www.nubc.org/CodeSystem/PatDischargeStatus"
 ACT: Final = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+SOP: Final = "https://nahdo.org/sopt"
 HL7: Final = "http://terminology.hl7.org/CodeSystem/"
 LOCAL_LABORATORY: Final = "https://simulated-hospital.example/laboratory"
 US_CORE: Final = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
@@ -85,6 +86,12 @@ DISPOSITIONS: Final[dict[str, tuple[Json, ...]]] = {
     "expired": (hl7("discharge-disposition", "exp"), concept(NUBC, "20", "Expired")),
 }
 ROLES: Final = {code: hl7("diagnosis-role", code) for code in ("AD", "DD", "CC", "CM")}
+COVERAGE_TYPES: Final = {
+    "Medicare": concept(SOP, "1", "Medicare"),
+    "Medicaid": concept(SOP, "2", "Medicaid"),
+    "private": concept(SOP, "5", "Private health insurance"),
+    "none": hl7("coverage-selfpay", "pay"),
+}
 INTENSIVE_CARE: Final = {"display": "Intensive care unit"}
 
 

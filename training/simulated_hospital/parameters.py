@@ -60,6 +60,40 @@ class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing_driver_laboratory_share: float
 
 
+class Sites(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sites of the hospital: each Organization's id, its name, its share of the people."""
+
+    organizations: tuple[tuple[str, str, float], ...]
+    elsewhere: float
+    """Share of stays and visits at another site than the person's own."""
+
+
+class Payers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who pays, by the word that records use, with shares; ``none`` where the person does."""
+
+    before_65: tuple[tuple[str, float], ...]
+    from_65: tuple[tuple[str, float], ...]
+    unrecorded: float
+
+
+class Bias(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a biased simulation plants against those who speak one language."""
+
+    language: str
+    """The language tag, as records have it."""
+    added_log_odds: float
+    recorded_effect: float
+    """What is left of each driver's effect."""
+    frailty_sd: float
+    coding: float
+    """What is left of the share of chronic conditions that are coded."""
+    missing_driver_laboratory_share: float
+    tests: float
+    """What is left of the blood tests."""
+    emergency_visits: float
+    """What is left of the emergency visits on record."""
+
+
 class Untidiness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shares of records that are untidy in one way or another."""
 
@@ -170,6 +204,9 @@ class Hospital(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     calendar: Calendar
     population: Population
     course: Course
+    sites: Sites
+    payers: Payers
+    bias: Bias
     untidiness: Untidiness
     risk: Risk
     drivers: tuple[Driver, ...] = msgspec.field(name="driver")

@@ -92,7 +92,9 @@ def stay_records(stay: Stay, conditions: list[str], clock: Clock, chance: Chance
     first = stay.segments[0][0]
     person = stay.person.id
     if stay.emergency is not None:
-        emergency = _encounter(f"{first}-ed", "EMER", person, stay.emergency, stay.start, clock)
+        emergency = _encounter(
+            f"{first}-ed", "EMER", person, stay.emergency, stay.start, stay.site, clock
+        )
         emergency["priority"] = PRIORITIES["EM"]
         emergency["partOf"] = reference("Encounter", first)
         records.append(emergency)
@@ -100,7 +102,7 @@ def stay_records(stay: Stay, conditions: list[str], clock: Clock, chance: Chance
     for index, (name, start, end) in enumerate(stay.segments):
         last = index == len(stay.segments) - 1
         finished = end < clock.end
-        record = _encounter(name, "IMP", person, start, end if finished else None, clock)
+        record = _encounter(name, "IMP", person, start, end if finished else None, stay.site, clock)
         record["priority"] = _priority(stay)
         record["serviceType"] = {"text": stay.reason.service}
         record["reasonCode"] = [{"text": stay.reason.name.replace("_", " ")}]
@@ -124,7 +126,7 @@ def stay_records(stay: Stay, conditions: list[str], clock: Clock, chance: Chance
 def visit_record(visit: Visit, person: Person, clock: Clock) -> Json:
     """Return the Encounter of a visit outside any stay."""
     code = {"emergency": "EMER", "observation": "OBSENC", "outpatient": "AMB"}[visit.kind]
-    record = _encounter(visit.id, code, person.id, visit.start, visit.end, clock)
+    record = _encounter(visit.id, code, person.id, visit.start, visit.end, visit.site, clock)
     if visit.kind == "outpatient":
         record["priority"] = PRIORITIES["R"]
     else:
@@ -137,7 +139,7 @@ def cancelled_record(stay: Stay, clock: Clock, chance: Chance) -> Json:
     """Return an Encounter that was booked after a stay and never took place."""
     start = stay.end + int(chance.between(2.0, 28.0) * DAY)
     name = f"{stay.id}-cancelled"
-    record = _encounter(name, "IMP", stay.person.id, start, start + 3 * DAY, clock)
+    record = _encounter(name, "IMP", stay.person.id, start, start + 3 * DAY, stay.site, clock)
     return record | {"status": "cancelled", "priority": PRIORITIES["UR"]}
 
 
@@ -145,12 +147,12 @@ def mistaken_record(stay: Stay, clock: Clock, chance: Chance) -> Json:
     """Return an Encounter that was entered on the wrong chart and marked as an error."""
     start = stay.end + int(chance.between(1.0, 20.0) * DAY)
     name = f"{stay.id}-mistaken"
-    record = _encounter(name, "IMP", stay.person.id, start, start + 2 * DAY, clock)
+    record = _encounter(name, "IMP", stay.person.id, start, start + 2 * DAY, stay.site, clock)
     return record | {"status": "entered-in-error", "priority": PRIORITIES["EM"]}
 
 
 def _encounter(
-    name: str, code: str, person: str, start: int, end: int | None, clock: Clock
+    name: str, code: str, person: str, start: int, end: int | None, site: str, clock: Clock
 ) -> Json:
     period = {"start": clock.local(start)}
     if end is not None and end < clock.end:
@@ -165,6 +167,7 @@ def _encounter(
         "type": TYPES[code],
         "subject": reference("Patient", person),
         "period": period,
+        "serviceProvider": reference("Organization", site),
     }
 
 

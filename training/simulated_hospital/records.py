@@ -40,6 +40,8 @@ ADMINISTRATIONS: Final = "MedicationAdministration.ndjson"
 RESULTS: Final = "Observation.000.ndjson"
 MORE_RESULTS: Final = "chemistry-export-0f3a.ndjson.gz"
 VITAL_SIGNS: Final = "nursing_7.ndjson"
+COVERAGES: Final = "Coverage.ndjson"
+ORGANIZATIONS: Final = "Organization.ndjson"
 CORRECTIONS: Final = "Amendments.ndjson"
 """Sorts before the files that hold the versions it corrects: order of reading proves nothing."""
 
@@ -55,6 +57,8 @@ FILES: Final = (
     MORE_RESULTS,
     VITAL_SIGNS,
     CORRECTIONS,
+    COVERAGES,
+    ORGANIZATIONS,
 )
 """The files of an export. Their names say little about their content, as in real exports."""
 

@@ -43,13 +43,15 @@ def probability(log_odds: float) -> float:
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 
-def observable_risk(log_odds: Floats, frailty_sd: float) -> Floats:
+def observable_risk(log_odds: Floats, frailty_sd: float | Floats) -> Floats:
     """Return E[sigmoid(log_odds + frailty)] for each stay, by Gauss-Hermite quadrature.
 
-    ``log_odds``: intercept and contributions, without frailty, shape (stays,).
+    ``log_odds``: intercept and contributions, without frailty, shape (stays,). ``frailty_sd``: one
+    for all stays, or one each.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(32)
-    shifted = log_odds[:, None] + frailty_sd * nodes[None, :]
+    spread = np.broadcast_to(frailty_sd, log_odds.shape)
+    shifted = log_odds[:, None] + spread[:, None] * nodes[None, :]
     risks: Floats = (1.0 / (1.0 + np.exp(-shifted))) @ (weights / weights.sum())
     return risks
 

@@ -6,15 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fhir_mappings.errors import StudyError
+from training.simulated_hospital.bias import hospital_of
 from training.simulated_hospital.care import formulary
-from training.simulated_hospital.chance import COURSE, RECORDS, Chance
+from training.simulated_hospital.chance import AFFILIATION, COURSE, RECORDS, Chance
 from training.simulated_hospital.clock import Clock
 from training.simulated_hospital.course import live
 from training.simulated_hospital.export import Export
 from training.simulated_hospital.observations import LaboratoryCodes
 from training.simulated_hospital.parameters import load_hospital
 from training.simulated_hospital.population import draw_person
-from training.simulated_hospital.records import FILES, MEDICATIONS, VITAL_SIGNS, life_records
+from training.simulated_hospital.records import (
+    COVERAGES,
+    FILES,
+    MEDICATIONS,
+    ORGANIZATIONS,
+    VITAL_SIGNS,
+    life_records,
+)
+from training.simulated_hospital.sites_and_payers import (
+    assign_sites,
+    coverage_records,
+    organizations,
+)
 from training.simulated_hospital.stays import Stay
 from training.simulated_hospital.truth import write_truth
 from training.simulated_hospital.untidiness import MALFORMED_LINES
@@ -46,6 +59,8 @@ class SimulationSummary:
     resources: int
     """Well-formed resources written, duplicates and later versions included."""
     malformed_lines: int
+    biased: bool
+    """Whether a bias against one group was planted."""
     seconds: float
 
 
@@ -54,12 +69,17 @@ def simulate(
     patients: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    biased: bool = False,
 ) -> SimulationSummary:
     """Simulate the hospital's patients and write their records and the truth behind them.
 
     Writes NDJSON files (some gzipped) to ``out``, and ``truth/truth.csv`` and
     ``truth/drivers.txt`` below it. The same ``patients`` and ``seed`` give the same bytes, and a
     person lives the same life whatever the number of patients.
+
+    ``biased`` plants a bias against one group (``[bias]`` in hospital.toml): their records are
+    poorer and say less about their risk, which is higher. All others live the same lives.
 
     ``progress`` is called with (patients done, patients in all) now and then and at the end.
 
@@ -74,11 +94,16 @@ def simulate(
     stays: list[Stay] = []
     people = 0
     with Export(out) as export:
-        export.write({MEDICATIONS: formulary(hospital)})
+        export.write({MEDICATIONS: formulary(hospital), ORGANIZATIONS: organizations(hospital)})
         for number in range(1, patients + 1):
             course = Chance(seed, number, COURSE)
             writing = Chance(seed, number, RECORDS)
-            life = live(draw_person(number, hospital, clock, course), hospital, clock, course)
+            affiliation = Chance(seed, number, AFFILIATION)
+            person = draw_person(number, hospital, clock, course)
+            own = hospital_of(person, hospital, biased=biased)
+            life = live(person, own, clock, course)
+            export.write({COVERAGES: coverage_records(person, hospital, clock, affiliation)})
+            assign_sites(life, hospital, affiliation)
             for one in (life, *life.newborns):
                 export.write(life_records(one, hospital, codes, clock, writing))
                 stays += one.stays
@@ -87,7 +112,7 @@ def simulate(
                 export.write_lines(VITAL_SIGNS, MALFORMED_LINES)
             if progress is not None and (number % _PROGRESS_EVERY == 0 or number == patients):
                 progress(number, patients)
-    truth = write_truth(out / "truth", stays, hospital, clock)
+    truth = write_truth(out / "truth", stays, hospital, clock, biased=biased)
     return SimulationSummary(
         patients=people,
         stays=truth.stays,
@@ -104,5 +129,6 @@ def simulate(
         files=(*FILES, "truth/truth.csv", "truth/drivers.txt"),
         resources=export.resources,
         malformed_lines=len(MALFORMED_LINES),
+        biased=biased,
         seconds=time.perf_counter() - began,
     )

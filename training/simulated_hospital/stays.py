@@ -61,6 +61,8 @@ class Visit:
     kind: Literal["emergency", "observation", "outpatient"]
     start: int
     end: int
+    site: str = ""
+    """The Organization where it was."""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,8 @@ class Stay:
     exclusion: str = ""
     """Why this stay is no index stay; empty for an index stay."""
     lace: int = 0
+    site: str = ""
+    """The Organization where it was."""
 
     @property
     def arrival(self) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from training.simulated_hospital.bias import hospital_of
 from training.simulated_hospital.clock import Clock
 from training.simulated_hospital.parameters import Hospital
 from training.simulated_hospital.risk import Floats, auroc, observable_risk
@@ -57,22 +58,26 @@ class TruthSummary:
     """Share of finished stays that ended in death."""
 
 
-def write_truth(out: Path, stays: Sequence[Stay], hospital: Hospital, clock: Clock) -> TruthSummary:
+def write_truth(
+    out: Path, stays: Sequence[Stay], hospital: Hospital, clock: Clock, *, biased: bool
+) -> TruthSummary:
     """Write ``truth.csv`` (one line a stay) and ``drivers.txt``, and sum the index stays up.
 
-    The drivers are JSON, under a name that no reader of an export takes for records.
+    The drivers are JSON, under a name that no reader of an export takes for records; they say too
+    whether a bias was planted, and against whom.
     """
     out.mkdir(parents=True, exist_ok=True)
     modelled = [stay for stay in stays if stay.log_odds is not None and not stay.in_progress]
     log_odds = np.array([stay.log_odds for stay in modelled], dtype=np.float64)
-    observable = observable_risk(log_odds, hospital.risk.frailty_sd)
+    frailty = [hospital_of(s.person, hospital, biased=biased).risk.frailty_sd for s in modelled]
+    observable = observable_risk(log_odds, np.array(frailty, dtype=np.float64))
     risks = dict(zip((stay.id for stay in modelled), observable.tolist(), strict=True))
     with (out / "truth.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*COLUMNS, *(driver.name for driver in hospital.drivers)))
         writer.writerows(_row(stay, risks.get(stay.id), hospital, clock) for stay in stays)
     index = [stay for stay in modelled if not stay.exclusion]
-    _write_drivers(out / "drivers.txt", index, hospital)
+    _write_drivers(out / "drivers.txt", index, hospital, biased=biased)
     return _summary(stays, index, np.array([risks[stay.id] for stay in index], dtype=np.float64))
 
 
@@ -99,7 +104,7 @@ def _written(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _write_drivers(path: Path, index: Sequence[Stay], hospital: Hospital) -> None:
+def _write_drivers(path: Path, index: Sequence[Stay], hospital: Hospital, *, biased: bool) -> None:
     """Write the drivers, the most important (largest spread of contribution) first."""
     added: Floats = np.array([stay.contributions for stay in index], dtype=np.float64)
     added = added.reshape(len(index), len(hospital.drivers))
@@ -119,6 +124,8 @@ def _write_drivers(path: Path, index: Sequence[Stay], hospital: Hospital) -> Non
         "frailty_sd": hospital.risk.frailty_sd,
         "contribution": "beta * (shape(value) - centre); 0 where the value is missing",
         "drivers": drivers,
+        "biased": biased,
+        "biased_against": msgspec.to_builtins(hospital.bias) if biased else None,
     }
     path.write_bytes(msgspec.json.format(msgspec.json.encode(truth), indent=2) + b"\n")
 

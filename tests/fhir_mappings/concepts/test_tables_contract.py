@@ -47,6 +47,7 @@ FACETS = {
         "unknown",
     },
     "urgency": {"emergency", "urgent", "elective", "routine", "unknown"},
+    "payer": {"medicare", "medicaid", "private", "self_pay", "other"},
 }
 """Families whose members are the values of one of our facets."""
 
@@ -62,6 +63,7 @@ SHAPES = {
     "ICD10PCS": r"[0-9A-HJ-NP-Z]{2,7}\*?",
     "ICD9PROC": r"\d{2,4}\*?",
     "NUBC": r"\d{1,2}",
+    "SOP": r"\d{1,5}\*?",
     "CCS": r"\d{1,3}",
     "CCSR": r"[A-Z]{3}\d{3}",
     "text": r"[^A-Z]+",
@@ -198,7 +200,13 @@ def test_codes_are_written_as_their_system_writes_them(name: str) -> None:
 @every_code_table
 def test_systems_are_the_ones_that_records_are_spelt_with(name: str) -> None:
     ours = {"text", "CCS", "CCSR"}
-    hl7 = {"discharge-disposition", "admit-source", "v3-ActCode", "v3-ActPriority"}
+    hl7 = {
+        "discharge-disposition",
+        "admit-source",
+        "v3-ActCode",
+        "v3-ActPriority",
+        "coverage-selfpay",
+    }
     version_two = {"v2-0004", "v2-0007", "v2-0023"}
     known = set(SYSTEMS.values()) | ours | hl7 | version_two
     assert {row["code"].partition("|")[0] for row in rows(name)} <= known

@@ -5,11 +5,13 @@ from itertools import pairwise
 import pytest
 from records import RECORDS, needs_records
 
+from fhir_mappings.features.engine import View
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
+from training.cohort.attributes import attributes
 from training.cohort.selection import CohortRules
-from training.dataset import select_cohort
+from training.dataset import select_cohort, timelines
 
 pytestmark = [pytest.mark.records, needs_records]
 MIMIC = load_profile("mimic")
@@ -70,3 +72,22 @@ def test_flow_leads_from_every_stay_to_the_index_stays(selected):
     assert all(before[1] - after[0] == after[1] for before, after in pairwise(steps))
     assert steps[1][1] == selected.cohort.counts["without_observation.stays"]
     assert steps[-1][1] == len(selected.cohort.index_stays)
+
+
+def test_the_record_says_who_the_stays_are_about_and_not_who_paid(demo):
+    with open_store(demo[0]) as store:
+        said = [
+            attributes(View(timeline, stay, stay.end))
+            for shard in range(store.shards)
+            for timeline in timelines(store, shard, MIMIC)
+            for stay in timeline.stays
+            if stay.end is not None
+        ]
+    assert len(said) == 192
+    assert {each["site"] for each in said} == {"Beth Israel Deaconess Medical Center"}
+    assert {each["payer"] for each in said} == {None}
+    assert {each["sex"] for each in said} == {"female", "male"}
+    assert {each["language"] for each in said} == {"English", None}
+    assert {"White", "Black or African American"} <= {each["race"] for each in said}
+    assert "home with care" in {each["discharge_to"] for each in said}
+    assert not {each["age_band"] for each in said} & {None, "under 18"}

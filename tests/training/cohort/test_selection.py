@@ -1,6 +1,7 @@
 """Index stays and their outcomes, with every exclusion counted."""
 
 from collections import Counter
+from datetime import date
 from itertools import pairwise, product
 
 import pytest
@@ -14,13 +15,14 @@ from records import (
     moment,
     ndjson,
     patient,
+    problem,
     procedure,
     timeline,
     urgency,
 )
 
 from fhir_mappings.eligibility import died_in
-from fhir_mappings.errors import SiteProfileError
+from fhir_mappings.errors import SiteProfileError, StudyError
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
 from training.cohort.selection import (
@@ -157,6 +159,36 @@ def test_stay_needs_its_follow_up_where_the_end_of_data_is_known(until, rules, e
     assert reasons(INDEX, until=until, rules=rules) == excluded
 
 
+@pytest.mark.parametrize(
+    ("first", "end", "counts"),
+    [
+        (None, None, True),
+        (date(2024, 3, 5), None, True),
+        (date(2024, 3, 6), None, False),
+        (None, date(2024, 3, 6), True),
+        (None, date(2024, 3, 5), False),
+        (date(2024, 3, 1), date(2024, 4, 1), True),
+    ],
+)
+def test_only_discharges_within_the_dates_of_the_study_count(first, end, counts):
+    rules = CohortRules(discharged_from=first, discharged_before=end)
+    back = encounter("back", 20, 22)
+    found = cohort(INDEX, back, rules=rules)
+    kept = [stay for stay in found.index_stays if stay.encounter == "index"]
+    assert bool(kept) is counts
+    assert all(stay.readmitted for stay in kept), "a return after the dates is still a return"
+    assert found.excluded["outside_dates"] + len(found.index_stays) == 2
+
+
+def test_the_day_of_a_discharge_is_that_of_the_local_clock():
+    late = encounter("late", 0, 1, period={
+        "start": "2024-02-28T08:00:00-05:00", "end": "2024-02-29T22:30:00-05:00"
+    })  # fmt: skip
+    ill = problem("ill", "I50.9", "2024-01-01T10:00:00Z")
+    assert cohort(late, ill, rules=CohortRules(discharged_before=date(2024, 3, 1))).index_stays
+    assert not cohort(late, ill, rules=CohortRules(discharged_from=date(2024, 3, 1))).index_stays
+
+
 def test_observation_stays_are_counted_and_left_out():
     found = cohort(INDEX, encounter("o", 60, 61, kind="OBSENC"))
     assert found.excluded["observation"] == 1
@@ -271,6 +303,27 @@ def test_follow_up_ends_with_the_last_admission_on_record(store):
         assert end_of_data(opened) == moment(32)
         found = select_cohort(opened, DEFAULT, RULES)
     assert found.cohort.excluded["no_follow_up"] == 30
+
+
+def test_discharge_dates_are_counted_in_the_flow(store):
+    rules = CohortRules(follow_up=False, discharged_before=date(2024, 3, 9))
+    with open_store(store) as opened:
+        found = select_cohort(opened, DEFAULT, rules)
+    lines = {step.step: step.excluded for step in found.flow}
+    assert lines["Discharged outside the study's dates"] == 25
+    assert found.flow[-1].left == len(found.cohort.index_stays) == 5
+
+
+def test_discharge_dates_mean_nothing_where_dates_are_shifted(store):
+    rules = CohortRules(discharged_from=date(2024, 3, 9))
+    with open_store(store) as opened, pytest.raises(StudyError, match="dates are shifted"):
+        select_cohort(opened, load_profile("mimic"), rules)
+
+
+def test_discharge_dates_in_the_wrong_order_are_refused(store):
+    rules = CohortRules(discharged_from=date(2024, 3, 9), discharged_before=date(2024, 3, 9))
+    with open_store(store) as opened, pytest.raises(StudyError, match="no discharge is both"):
+        select_cohort(opened, DEFAULT, rules)
 
 
 def test_store_without_stays_is_refused_with_the_classes_seen(tmp_path):

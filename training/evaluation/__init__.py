@@ -1,0 +1,1 @@
+"""How well risks hold: measures, intervals from resampled patients, and for whom they hold."""

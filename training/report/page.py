@@ -1,0 +1,41 @@
+"""Pages of one look: templates that escape every value, with the style in the page itself."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from training.report.words import count, listed, number, percent
+
+_HOME = "training.report"
+
+
+def page(template: str, package: str = _HOME, **values: Any) -> str:
+    """Render a template.
+
+    Args:
+        template: the name of its file in ``templates/``.
+        package: whose it is; the base page and the macros of the report are known to all.
+        values: what it shows; a name that is not given is an error.
+
+    """
+    return _environment(package).get_template(template).render(**values)
+
+
+@cache
+def _environment(package: str) -> jinja2.Environment:
+    loaders = [jinja2.PackageLoader(name) for name in dict.fromkeys((package, _HOME))]
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (files(_HOME) / "templates" / "style.css").read_text(encoding="utf-8")
+    # Our own file, not a value: escaped, its quotes and > would not be CSS.
+    environment.globals["style"] = Markup(style)  # noqa: S704
+    environment.filters.update(count=count, number=number, percent=percent, listed=listed)
+    return environment
