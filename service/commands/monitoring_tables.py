@@ -1,6 +1,7 @@
 """A report of monitoring as tables for a terminal."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,11 +104,12 @@ def _performance(report: "MonitorReport") -> RenderableType:
 def _alerts(report: "MonitorReport") -> Iterator[RenderableType]:
     if not report.alerts:
         yield "No alert."
-    for alert in report.alerts:
-        colour = "red" if alert.level == "alert" else "yellow"
-        yield (
-            f"[{colour} bold]{alert.level}[/] {escape(alert.sentence)}\n    {escape(alert.look_at)}"
-        )
+    # What to look at is said once below the alerts that share it.
+    for look_at, alerts in groupby(report.alerts, key=lambda alert: alert.look_at):
+        for alert in alerts:
+            colour = "red" if alert.level == "alert" else "yellow"
+            yield f"[{colour} bold]{alert.level}[/] {escape(alert.sentence)}"
+        yield f"    {escape(look_at)}"
 
 
 def _day(moment: str | None) -> str:

@@ -7,8 +7,9 @@ The rule, for a smallest cell of 11:
 2. A total is published as the sum of its published cells and nothing else. This takes the place of
    complementary suppression: a total less the other cells gives back what is printed in the hidden
    cell, not what it holds.
-3. Tables of the same stays (by sex, by age) have the same unknown total, which can narrow what each
-   cell may be. The narrowed bounds are worked out, exactly, as a reader would. Where they leave a
+3. Tables of the same stays (by sex, by age) have the same unknown total, and a table of some of
+   them (those whose outcome is known) has no larger one. That can narrow what each cell may be.
+   The narrowed bounds are worked out, exactly, as a reader would. Where they leave a
    count, or all of a table but one cell, only values from 1 to 10, that table is held back.
 4. The same with every earlier issue: where the difference between a count and the same count of an
    earlier issue could only be 1 to 10 up or down, the table is held back in the new issue. By
@@ -42,6 +43,8 @@ class Table(msgspec.Struct, frozen=True):
     """Which stays: tables of the same population have the same total."""
     cells: tuple[Cell, ...]
     """Empty where the table is held back."""
+    within: str = ""
+    """The population that all these stays are of as well, where there is one."""
 
     @property
     def at_least(self) -> int:
@@ -55,10 +58,12 @@ Key = tuple[str, str, str]
 """Population, table and cell; without cell, and table, of a total."""
 
 
-def rounded(name: str, population: str, counts: Mapping[str, int], smallest: int) -> Table:
+def rounded(
+    name: str, population: str, counts: Mapping[str, int], smallest: int, within: str = ""
+) -> Table:
     """A table as it would be published, were there no other."""
     cells = tuple(Cell(cell, count // smallest * smallest) for cell, count in counts.items())
-    return Table(name, population, cells)
+    return Table(name, population, cells, within)
 
 
 def publishable(
@@ -81,16 +86,18 @@ def publishable(
 def known(tables: Sequence[Table], smallest: int) -> dict[Key, Bounds]:
     """What a reader can work out of one issue: bounds of each cell, each table but one, each total.
 
-    Exact, because the tables of a population are bound together by their total alone.
+    Exact, because the tables of a population are bound together by their total alone, and
+    populations one within the other by their totals.
     """
     found: dict[Key, Bounds] = {}
-    for population in dict.fromkeys(table.population for table in tables):
-        there = [table for table in tables if table.population == population and table.cells]
-        if not there:
-            continue
-        low = max(table.at_least for table in there)
-        high = min(table.at_least + (smallest - 1) * len(table.cells) for table in there)
+    printed = [table for table in tables if table.cells]
+    totals = _totals(printed, smallest)
+    for population, (low, high) in totals.items():
+        there = [table for table in printed if table.population == population]
         found[population, "", ""] = (low, high)
+        for whole in {table.within for table in there} & totals.keys():
+            least, most = totals[whole]
+            found[population, "", f"the rest of {whole}"] = (max(0, least - high), most - low)
         for table in there:
             for cell in table.cells:
                 least, most = cell.at_least, cell.at_least + smallest - 1
@@ -105,6 +112,22 @@ def known(tables: Sequence[Table], smallest: int) -> dict[Key, Bounds]:
                     min(most_others, high - least),
                 )
     return found
+
+
+def _totals(printed: Sequence[Table], smallest: int) -> dict[str, Bounds]:
+    """Bounds of the total of each population, each by its own tables and the other's."""
+    totals = {}
+    for population in dict.fromkeys(table.population for table in printed):
+        own = [table for table in printed if table.population == population]
+        around = {table.within for table in own}
+        low = max(t.at_least for t in printed if population in (t.population, t.within))
+        high = min(
+            t.at_least + (smallest - 1) * len(t.cells)
+            for t in printed
+            if t.population == population or t.population in around
+        )
+        totals[population] = (low, high)
+    return totals
 
 
 def reveals(bounds: Bounds, smallest: int) -> bool:

@@ -100,7 +100,7 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     """Stays by attribute and group, ``band`` among the attributes. For the house: small counts are
     in it, and only ``transparency`` makes of them what may be published."""
     outcomes: dict[str, int] = {}
-    """Stays whose outcome is known, by band and outcome; small counts as well."""
+    """Stays whose outcome is known, by what it was; small counts as well."""
     drifted: tuple[FeatureDrift, ...] = ()
     """Inputs whose distribution or missingness has changed, the largest change first."""
     unit_changes: tuple[UnitChange, ...] = ()

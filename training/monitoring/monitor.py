@@ -106,7 +106,7 @@ def monitor(
             drifted=drifted,
             unit_changes=_unit_changes(store, profile, model, stays.values, bounds),
             groups=_groups(model, stays, risks),
-            outcomes=_outcomes(model, stays, risks),
+            outcomes=_outcomes(stays),
             scores=_scores(model, risks),
             performance=_performance(model, study, stays, risks),
             test=model.reference.test,
@@ -196,16 +196,9 @@ def _groups(model: RiskModel, stays: PeriodStays, risks: FloatArray) -> dict[str
     return counted
 
 
-def _outcomes(model: RiskModel, stays: PeriodStays, risks: FloatArray) -> dict[str, int]:
-    bands = _bands(model, risks[stays.matured])
-    pairs = list(zip(bands, stays.outcome[stays.matured].tolist(), strict=True))
-    return {
-        f"{band}, {'readmitted' if readmitted else 'not readmitted'}": pairs.count(
-            (band, readmitted)
-        )
-        for band in BANDS
-        for readmitted in (True, False)
-    }
+def _outcomes(stays: PeriodStays) -> dict[str, int]:
+    readmitted = int(stays.outcome[stays.matured].sum())
+    return {"readmitted": readmitted, "not readmitted": int(stays.matured.sum()) - readmitted}
 
 
 def _scores(model: RiskModel, risks: FloatArray) -> ScoreDrift:

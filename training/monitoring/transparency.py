@@ -2,7 +2,8 @@
 
 Made from a kept report of monitoring alone: who is scored, how well, how many in each band. Only
 aggregates are in it, and the counts keep the rule of ``disclosure`` beside each other and beside
-every earlier issue in the same folder. Rates are not printed: a rate and its denominator give the
+every earlier issue in the same folder. Outcomes are not told by band: within each band they would
+be bound to its count, and narrow it. Rates are not printed: a rate and its denominator give the
 count that was hidden. Measures are given to two decimals, and only where at least the smallest
 cell of stays was, and was not, readmitted. Of dates only the months are told: the first discharge
 of a period is the date of one patient.
@@ -154,15 +155,16 @@ def render(issue: Issue) -> str:
             issue=issue,
             measures=_MEASURES,
             titles=_TITLES,
-            scored=[table for table in issue.tables if table.population == _SCORED],
-            followed=[table for table in issue.tables if table.population == _FOLLOWED],
         )
     )
 
 
 def _tables(report: MonitorReport, smallest: int) -> list[Table]:
     scored = [rounded(name, _SCORED, counts, smallest) for name, counts in report.groups.items()]
-    return [*scored, rounded("outcome", _FOLLOWED, report.outcomes, smallest)]
+    # Where every outcome is known, and whoever knows the period knows that, the stays are the same.
+    everybody = report.matured == report.stays
+    population, within = (_SCORED, "") if everybody else (_FOLLOWED, _SCORED)
+    return [*scored, rounded("outcome", population, report.outcomes, smallest, within)]
 
 
 def _measures(report: MonitorReport, smallest: int) -> tuple[PublishedMeasure, ...]:

@@ -18,9 +18,19 @@ from training.monitoring.disclosure import Cell, Table, known, publishable, reve
 SMALLEST = 11
 
 
+SOME = "outcome"
+"""The table of only some of the stays: those whose outcome is known."""
+
+
 def tables_of(counts: dict[str, list[int]]) -> list[Table]:
     return [
-        rounded(name, "scored", {f"group {i}": count for i, count in enumerate(each)}, SMALLEST)
+        rounded(
+            name,
+            "followed" if name == SOME else "scored",
+            {f"group {i}": count for i, count in enumerate(each)},
+            SMALLEST,
+            "scored" if name == SOME else "",
+        )
         for name, each in counts.items()
     ]
 
@@ -30,7 +40,7 @@ class Reader:
 
     def __init__(self, *issues: tuple[Table, ...]) -> None:
         self.places: dict[tuple[int, str, str], int] = {}
-        low, rows = [], []
+        low, rows, fewer = [], [], []
         for number, issue in enumerate(issues):
             for table in issue:
                 for cell in table.cells:
@@ -43,9 +53,11 @@ class Reader:
                 for (where, name, _), place in self.places.items():
                     if where == number and name in (printed[0], other):
                         row[place] = 1 if name == printed[0] else -1
-                rows.append(row)
+                (fewer if other == SOME else rows).append(row)
         self.bounds = Bounds(np.array(low), np.array(low) + SMALLEST - 1)
-        self.equal = [LinearConstraint(np.array(rows), 0, 0)] if rows else []
+        self.rules = [LinearConstraint(np.array(rows), 0, 0)] if rows else []
+        if fewer:
+            self.rules.append(LinearConstraint(np.array(fewer), 0, np.inf))
 
     def works_out(self, what: np.ndarray) -> tuple[int, int]:
         """The least and the most that a sum or difference of counts can be."""
@@ -55,7 +67,7 @@ class Reader:
                 sign * what,
                 integrality=np.ones(len(what)),
                 bounds=self.bounds,
-                constraints=self.equal,
+                constraints=self.rules,
             )
             assert solved.success
             ends.append(round(sign * solved.fun))
@@ -69,7 +81,8 @@ class Reader:
             row[place] = 1
             single[number][table, cell] = row
         for of_issue in single:
-            for table in {name for name, _ in of_issue}:
+            names = {name for name, _ in of_issue}
+            for table in names:
                 whole = sum(row for (name, _), row in of_issue.items() if name == table)
                 rest = {
                     (table, f"not {cell}"): whole - row
@@ -77,6 +90,8 @@ class Reader:
                     if name == table
                 }
                 of_issue.update({(f"{table}, all", ""): whole, **rest})
+            if SOME in names and "a" in names:
+                of_issue["not known", ""] = of_issue["a, all", ""] - of_issue[f"{SOME}, all", ""]
         yield from (row for of_issue in single for row in of_issue.values() if row.any())
         for key in single[0].keys() & single[1].keys():
             if (change := single[1][key] - single[0][key]).any():
@@ -95,6 +110,10 @@ def counts_of_the_same_stays(draw) -> dict[str, list[int]]:
         cuts = sorted(draw(st.lists(st.integers(0, total), min_size=0, max_size=3)))
         ends = [0, *cuts, total]
         counts[name] = [end - start for start, end in pairwise(ends)]
+    if draw(st.booleans()):
+        known_outcomes = max(0, total - draw(small_or_large))
+        readmitted = draw(st.integers(0, known_outcomes))
+        counts[SOME] = [readmitted, known_outcomes - readmitted]
     return counts
 
 
@@ -134,7 +153,7 @@ def test_the_bounds_that_we_work_out_are_those_that_a_solver_does(counts):
         for cell in table.cells:
             row = np.zeros(len(reader.places))
             row[reader.places[0, table.name, cell.name]] = 1
-            assert bounds["scored", table.name, cell.name] == reader.works_out(row)
+            assert bounds[table.population, table.name, cell.name] == reader.works_out(row)
 
 
 @settings(max_examples=60, deadline=None)
