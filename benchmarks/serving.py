@@ -2,10 +2,11 @@
 
 Peer: ``mlflow models serve`` with the same trees, which gets the feature row ready-made and returns
 the contributions. Ours gets about half a megabyte of FHIR, reads it, finds the stay, computes the
-row, and answers with probability, reasons, evidence, LACE and HOSPITAL. Requests go in turns.
+row, and answers with probability, reasons, evidence, LACE and HOSPITAL. Between the two stands the
+floor (``benchmarks/floor.py``): the same bytes received and decoded, the same contributions, and
+nothing else. Requests go in turns.
 """
 
-import json
 import os
 import re
 import socket
@@ -17,12 +18,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import mlflow
 import msgspec
 import numpy as np
 
+from benchmarks.floor import Given
 from benchmarks.measuring import Result, at_most, figure, in_turns
 from fhir_mappings.eligibility import why_not
 from fhir_mappings.features.engine import View
@@ -32,6 +35,7 @@ from fhir_mappings.reading import read_bundle
 from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.decoding import Rejected, decode
 from fhir_mappings.records.files import export_files, pieces
+from fhir_mappings.records.resources import RESOURCES
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.store import open_store
 from fhir_mappings.timeline import Timeline
@@ -55,25 +59,19 @@ def run(folder: Path) -> list[Result]:
     mlruns = trained(folder)
     body, profile = record(folder)
     row = _row(mlruns, body, profile)
-    with ours(mlruns, profile.name) as (our_url, _), theirs(folder, mlruns) as (their_url, _):
-        client = httpx.Client(timeout=30, trust_env=False)
-        seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-        requests = {
-            "ours": (
-                f"{our_url}/v1/score",
-                body,
-                {"Content-Type": "application/fhir+json"},
-            ),
-            "theirs": (f"{their_url}/invocations", row, {"Content-Type": "application/json"}),
-        }
-        for number in range(REQUESTS + WARM_UP):
-            for name, (url, content, headers) in requests.items():
-                began = time.perf_counter()
-                answer = client.post(url, content=content, headers=headers)
-                took = time.perf_counter() - began
-                answer.raise_for_status()
-                if number >= WARM_UP:
-                    seconds[name].append(took)
+    with (
+        ours(mlruns, profile.name) as (our_url, _),
+        theirs(folder, mlruns) as (their_url, _),
+        floor(folder, mlruns, body, row) as (floor_url, _),
+    ):
+        fhir, plain = "application/fhir+json", "application/json"
+        seconds = _asked_in_turns(
+            {
+                "ours": (f"{our_url}/v1/score", body, fhir),
+                "theirs": (f"{their_url}/invocations", msgspec.json.encode(row), plain),
+                "floor": (f"{floor_url}/", body, fhir),
+            }
+        )
     middle = {name: statistics.median(values) * 1000 for name, values in seconds.items()}
     return [
         at_most(
@@ -83,9 +81,38 @@ def run(folder: Path) -> list[Result]:
             detail=f"{middle['ours']:.1f} ms, {middle['theirs']:.1f} ms; "
             f"{len(body):,} bytes, {profile.name} record",
         ),
+        figure(
+            "floor (received, decoded, contributions), p50 / mlflow models serve, p50",
+            middle["floor"] / middle["theirs"],
+            "x",
+            f"{middle['floor']:.1f} ms, {middle['theirs']:.1f} ms; 0.7 x would leave "
+            f"{0.7 * middle['theirs'] - middle['floor']:.1f} ms for all else",
+        ),
+        figure(
+            "POST /v1/score, p50 / floor, p50",
+            middle["ours"] / middle["floor"],
+            "x",
+            f"{middle['ours']:.1f} ms, {middle['floor']:.1f} ms; all else takes "
+            f"{middle['ours'] - middle['floor']:.1f} ms",
+        ),
         figure("POST /v1/score, p95", float(np.quantile(seconds["ours"], 0.95)) * 1000, "ms"),
         *_parts(mlruns, body, profile),
     ]
+
+
+def _asked_in_turns(requests: dict[str, tuple[str, bytes, str]]) -> dict[str, list[float]]:
+    """Seconds of each answer: every address is asked once a round, with its body and its type."""
+    seconds: dict[str, list[float]] = {name: [] for name in requests}
+    client = httpx.Client(timeout=30, trust_env=False)
+    for number in range(REQUESTS + WARM_UP):
+        for name, (url, content, content_type) in requests.items():
+            began = time.perf_counter()
+            answer = client.post(url, content=content, headers={"Content-Type": content_type})
+            took = time.perf_counter() - began
+            answer.raise_for_status()
+            if number >= WARM_UP:
+                seconds[name].append(took)
+    return seconds
 
 
 def _parts(mlruns: Path, body: bytes, profile: SiteProfile) -> list[Result]:
@@ -175,7 +202,8 @@ def _timeline(body: bytes, profile: SiteProfile) -> Timeline:
     return Timeline(records.subject, records.events, site_concepts(profile), profile)
 
 
-def _row(mlruns: Path, body: bytes, profile: SiteProfile) -> bytes:
+def _row(mlruns: Path, body: bytes, profile: SiteProfile) -> dict[str, Any]:
+    """The row of the model's features, as MLflow takes it."""
     model = champion(mlruns)
     timeline = _timeline(body, profile)
     stay = timeline.stays[-1]
@@ -184,7 +212,7 @@ def _row(mlruns: Path, body: bytes, profile: SiteProfile) -> bytes:
         "columns": [feature.name for feature in model.features],
         "data": [[None if value != value else value for value in values]],
     }
-    return json.dumps({"dataframe_split": split}).encode()
+    return {"dataframe_split": split}
 
 
 @contextmanager
@@ -202,20 +230,43 @@ def theirs(folder: Path, mlruns: Path) -> Iterator[tuple[str, float]]:
     """MLflow's scoring server with the same trees: its address, and seconds until ready."""
     home = folder / "peer"
     if not home.exists():
-        note = read_champion(mlruns)
-        if note is None:
-            raise RuntimeError("no champion")
-        model = mlruns / note.folder / "model.ubj"
         mlflow.pyfunc.save_model(
             str(home),
             python_model=str(Path(__file__).with_name("mlflow_peer.py")),
-            artifacts={"trees": str(model)},
+            artifacts={"trees": str(_trees(mlruns))},
         )
     port = _free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(home)]
     command += ["-p", str(port), "-h", "127.0.0.1", "--env-manager", "local"]
     with _server(command, f"http://127.0.0.1:{port}/ping") as took:
         yield f"http://127.0.0.1:{port}", took
+
+
+@contextmanager
+def floor(
+    folder: Path, mlruns: Path, body: bytes, row: dict[str, Any]
+) -> Iterator[tuple[str, float]]:
+    """The floor in a process of its own: its address, and seconds until it was ready."""
+    types = {resource["resourceType"] for resource in _resources(body)}
+    given = Given(
+        str(_trees(mlruns)), row["dataframe_split"]["data"][0], sorted(types - RESOURCES.keys())
+    )
+    (folder / "floor.json").write_bytes(msgspec.json.encode(given))
+    port = _free_port()
+    command = [sys.executable, "-m", "benchmarks.floor", str(port), str(folder / "floor.json")]
+    with _server(command, f"http://127.0.0.1:{port}/") as took:
+        yield f"http://127.0.0.1:{port}", took
+
+
+def _resources(body: bytes) -> list[dict[str, Any]]:
+    return [entry["resource"] for entry in msgspec.json.decode(body)["entry"]]
+
+
+def _trees(mlruns: Path) -> Path:
+    note = read_champion(mlruns)
+    if note is None:
+        raise RuntimeError("no champion")
+    return mlruns / note.folder / "model.ubj"
 
 
 @contextmanager

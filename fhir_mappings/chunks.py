@@ -94,6 +94,8 @@ def map_chunks(pieces: Iterable[Piece], profile: SiteProfile) -> Iterator[Mapped
         with _without_collector():
             more = mapping.fill(waiting)
             mapped = mapping.mapped()
+            # Let go of the events while the collector stands still: it would walk them all first.
+            del mapping
         yield mapped
         if not more:
             return

@@ -18,6 +18,7 @@ from service.batch import score_store
 from service.tables import coverage_tables, evaluation_tables, ingest_tables, show, table
 from service.terminal import Phases, progress, results
 from training.experiment import run_study
+from training.replay.ledger import Part
 from training.risk_model import champion
 from training.simulated_hospital import simulate
 from training.study import Study
@@ -58,7 +59,8 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
             trained = msgspec.to_builtins(result)
             phases.done()
             model = champion(mlruns)
-            scored = score_store(opened, profile, model, folder / "scores.csv", report)
+            with Part(store, model) as part:
+                scored = score_store(opened, profile, model, folder / "scores.csv", report, part)
     show(
         results,
         evaluation_tables(trained),

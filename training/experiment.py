@@ -14,11 +14,14 @@ from training.cohort.selection import CohortRules
 from training.dataset import Progress as Reading
 from training.dataset import rows_for, study_data
 from training.explanation.discharge_records import check_records
-from training.fitted import Incumbent, Progress
+from training.findings import RunFacts, Search
+from training.fitted import Incumbent, Progress, fit_study
 from training.risk_model import champion, read_champion
-from training.study import Study
+from training.run_files import INTENDED_POPULATION, POPULATION_OF_A_FILE
+from training.study import Study, parse_study
 from training.study_data import StudyData
 from training.train import TrainingResult, train
+from training.tuning import settings_of
 
 
 def run_study(
@@ -59,6 +62,7 @@ def run_study(
         tune=tune,
         incumbent=_incumbent(store, profile, mlruns, study, data, external),
         records=check_records(store, profile, data),
+        population=INTENDED_POPULATION if external is None else POPULATION_OF_A_FILE,
         progress=progress,
     )
 
@@ -99,6 +103,38 @@ def matrix(
     kept = np.array([name not in chosen.leave_out for name in names], dtype=np.bool_)
     features = tuple(f for f, keep in zip(data.features, kept, strict=True) if keep)
     return replace(data, features=features, values=data.values[:, kept])
+
+
+def refit(store: Store, profile: SiteProfile, artifacts: Path) -> bytes:
+    """The trees of a run, fitted anew from the records: what reproducibility means.
+
+    A search is not made again: its best settings are among the run's files.
+
+    Args:
+        store: the records that the run was made from.
+        profile: how the site codes.
+        artifacts: the run's files.
+
+    Returns:
+        The trees as UBJSON, to be compared byte for byte.
+
+    Raises:
+        StudyError: if the store holds other records by now, or the run had a cohort of its own.
+    """
+    study = parse_study((artifacts / "study.json").read_bytes())
+    facts = msgspec.json.decode((artifacts / "run.json").read_bytes(), type=RunFacts)
+    data = matrix(store, profile, study)
+    if data.fingerprint != facts.data_fingerprint:
+        raise StudyError(
+            "the run cannot be reproduced from this store: it holds other stays or records than "
+            "the run was made from, or the run was given a cohort of its own"
+        )
+    found = artifacts / "search.json"
+    if found.exists():
+        search = msgspec.json.decode(found.read_bytes(), type=Search)
+        trees = settings_of(search.trials[search.best], study.trees)
+        study = msgspec.structs.replace(study, trees=trees)
+    return fit_study(data, study, artifacts).booster()
 
 
 def _rules(study: Study, profile: SiteProfile) -> CohortRules:

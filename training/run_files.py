@@ -26,6 +26,9 @@ INTENDED_POPULATION = (
     "Adults discharged alive, home or to a facility, from an acute inpatient stay; not transfers "
     "to another acute hospital, discharges against advice, births or deliveries."
 )
+POPULATION_OF_A_FILE = (
+    "The stays that an external cohort file names; the rules of readmit did not choose them."
+)
 SIMULATED = "simulated"
 """The site profile of the simulated hospital: whatever is made from its records says so."""
 _TENTHS = np.linspace(0, 1, 11)
@@ -38,6 +41,7 @@ def write_model(
     fitted: Fitted,
     measures: dict[str, Interval],
     baselines: dict[str, dict[str, Interval]],
+    population: str,
 ) -> None:
     """Write the risk model's folder.
 
@@ -46,6 +50,7 @@ def write_model(
         fitted: the study.
         measures: of the model on the test stays.
         baselines: the same of the baselines.
+        population: whom the model is for.
     """
     save_risk_model(
         folder,
@@ -53,7 +58,7 @@ def write_model(
         booster=fitted.booster(),
         features=fitted.data.features,
         calibration=Calibration(fitted.platt.slope, fitted.platt.intercept),
-        reference=_reference(fitted, measures, baselines),
+        reference=_reference(fitted, measures, baselines, population),
     )
 
 
@@ -117,11 +122,12 @@ def _reference(
     fitted: Fitted,
     measures: dict[str, Interval],
     baselines: dict[str, dict[str, Interval]],
+    population: str,
 ) -> Reference:
     data, learning = fitted.data, fitted.learning
     risks = fitted.platt.probability(fitted.fit.out_of_fold)
     return Reference(
-        intended_population=INTENDED_POPULATION,
+        intended_population=population,
         outcome=f"Unplanned inpatient readmission within {data.horizon_days} days of discharge.",
         horizon_days=data.horizon_days,
         profile=data.profile,

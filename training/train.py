@@ -91,6 +91,7 @@ def train(
     tune: int = 0,
     incumbent: Incumbent | None = None,
     records: Sequence[FeatureRecords] = (),
+    population: str = run_files.INTENDED_POPULATION,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Train, evaluate and register a risk model.
@@ -105,6 +106,7 @@ def train(
         tune: how many settings of the trees to try; 0 for the study's own.
         incumbent: the model in use, to be compared with on the same test stays.
         records: what computing rows anew from the records showed, for the leakage audit.
+        population: whom the model is for, kept with it.
         progress: told each phase.
 
     Raises:
@@ -115,7 +117,8 @@ def train(
     fitted = fit_study(data, study or Study(), mlruns / SEARCHES, tune=tune, phase=phase)
     with TemporaryDirectory(prefix="readmit-") as temporary:
         artifacts = Path(temporary)
-        found = _findings(fitted, artifacts / tracking.MODEL_FOLDER, incumbent, records, phase)
+        folder = artifacts / tracking.MODEL_FOLDER
+        found = _findings(fitted, folder, incumbent, records, population, phase)
         with phase("report"):
             _write(artifacts, fitted, found, mlruns, incumbent)
         with phase("log"):
@@ -171,6 +174,7 @@ def _findings(
     folder: Path,
     incumbent: Incumbent | None,
     records: Sequence[FeatureRecords],
+    population: str,
     phase: Phases,
 ) -> Findings:
     """Judge and explain; the model is saved on the way and asked as it was saved."""
@@ -188,7 +192,7 @@ def _findings(
             rules=rules,
             seed=study.seed,
         )
-        run_files.write_model(folder, fitted, evaluation.model, evaluation.baselines)
+        run_files.write_model(folder, fitted, evaluation.model, evaluation.baselines, population)
     with phase("subgroups"):
         groups = fairness(
             risks["model"],

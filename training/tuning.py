@@ -76,7 +76,7 @@ def search_settings(
     ended = _ended(search)[:trials]
     complete = [trial for trial in ended if trial.loss is not None and trial.state == "complete"]
     best = min(complete, key=lambda trial: (trial.loss, trial.number))
-    return _settings(best, start), Search(tuple(ended), best.number)
+    return settings_of(best, start), Search(tuple(ended), best.number)
 
 
 def _resumed(
@@ -187,7 +187,8 @@ def _ended(search: "optuna.Study") -> list[Trial]:
     ]
 
 
-def _settings(trial: Trial, start: FitSettings) -> FitSettings:
+def settings_of(trial: Trial, start: FitSettings) -> FitSettings:
+    """The settings that a trial tried; what is not searched is as it was at the start."""
     found = trial.settings
     return FitSettings(
         max_depth=int(found["max_depth"]),

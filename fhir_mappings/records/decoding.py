@@ -39,8 +39,8 @@ _OUT_OF_RANGE = "Number out of range"
 _path = re.compile(r" - at `\$(.*)`$")
 _type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(sorted(set(range(256)) - set(b'[]{}"')))
-_NO_OPENING_BRACKET = bytes(sorted(set(range(256)) - set(b"[{")))
-_innermost = re.compile(rb"(?:\[\]|\{\})+")
+_WITHOUT_SIGNS = bytes(sorted(set(range(256)) - set(b":[{\\")))
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 
 
 def decode(raw: bytes) -> Record | PassedOver | Rejected:
@@ -70,17 +70,19 @@ def why_not_json(raw: bytes, deepest: int = DEEPEST) -> Rejected | None:
         kept = _encode(_decode_any(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("", _json_fault(str(error)))
-    if _deeper_than(raw, deepest):
+    # One pass over the bytes for all that is counted or looked for; what it leaves is short.
+    signs = raw.translate(None, _WITHOUT_SIGNS)
+    colons = signs.count(b":")
+    # The number of brackets bounds the depth; only what exceeds the bound is peeled.
+    if len(signs) - colons > deepest and _deeper_than(raw, deepest):
         return Rejected("", f"nested deeper than {DEEPEST}")
-    if b"\\" in raw:
-        return _why_not_escaped(raw, kept)
-    return None if kept.count(b":") == raw.count(b":") else _repeated_key(raw)
+    if b"\\" in signs and b"\\u" in raw:
+        return _why_not_escaped(raw)
+    return None if kept.count(b":") == colons else _repeated_key(raw)
 
 
-def _why_not_escaped(raw: bytes, kept: bytes) -> Rejected | None:
-    """The same for what holds escapes, which may hide a colon or a NUL."""
-    if b"\\u" not in raw:
-        return None if kept.count(b":") == raw.count(b":") else _repeated_key(raw)
+def _why_not_escaped(raw: bytes) -> Rejected | None:
+    """The same for what holds escapes by number, which may hide a colon or a NUL."""
     if b"\\u0000" in raw.replace(b"\\\\", b""):
         # The only character that JSON can escape and that neither FHIR nor a database takes.
         return Rejected("", "a NUL character in a string")
@@ -145,19 +147,14 @@ def _json_fault(message: str) -> str:
 
 
 def _deeper_than(raw: bytes, limit: int) -> bool:
-    # The number of brackets bounds the depth and is cheap; only what exceeds it is peeled.
-    if len(raw.translate(None, _NO_OPENING_BRACKET)) <= limit:
-        return False
-    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside_strings = unescaped.translate(None, _NEITHER_BRACKET_NOR_QUOTE).split(b'"')[::2]
+    """Whether JSON is nested deeper than a limit: its brackets alone are peeled, layer by layer."""
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside_strings = raw.translate(_AS_SQUARE, _NEITHER_BRACKET_NOR_QUOTE).split(b'"')[::2]
     brackets = b"".join(outside_strings)
     for _ in range(limit):
         if not brackets:
             return False
-        brackets = _peel(brackets)
+        # The innermost layer. Brackets that meet by its removal are left to the next turn.
+        brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
-
-
-def _peel(brackets: bytes) -> bytes:
-    """Take the innermost layer of brackets away (and what its removal lays bare beside it)."""
-    return _innermost.sub(b"", brackets)

@@ -38,7 +38,7 @@ class Instant(NamedTuple):
     year."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def parse_instant(text: str, zone: str) -> Instant | None:
     """Read a FHIR date, dateTime or instant.
 
@@ -50,11 +50,11 @@ def parse_instant(text: str, zone: str) -> Instant | None:
         None where the text is no FHIR date, or its year is absurd.
 
     """
-    is_date = len(text) in _DATE_LENGTHS
     if not _FHIR_DATE.match(text):
         return None
+    completed = _DATE_LENGTHS.get(len(text))
     try:
-        moment = datetime.fromisoformat(text + _DATE_LENGTHS[len(text)] if is_date else text)
+        moment = datetime.fromisoformat(text if completed is None else text + completed)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=ZoneInfo(zone))
         if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
@@ -62,7 +62,7 @@ def parse_instant(text: str, zone: str) -> Instant | None:
         at = from_datetime(moment)
     except (ValueError, OverflowError):
         return None
-    if is_date:
+    if completed is not None:
         return Instant(at, None, from_datetime(_following(moment, len(text))) - 1)
     offset = moment.utcoffset() or _NO_OFFSET
     return Instant(at, offset.days * 1440 + offset.seconds // 60, at)

@@ -2,10 +2,10 @@
 
 import math
 
-from fhir_mappings.events import Event
+from fhir_mappings.events import DatedBy, Event
 from fhir_mappings.records.datatypes import Quantity
 from fhir_mappings.records.resources import Measured, Observation
-from fhir_mappings.sources.reading import DID_NOT_HAPPEN, Reading, event
+from fhir_mappings.sources.reading import DID_NOT_HAPPEN, Reading, times
 
 _NOT_YET = frozenset({"registered"})
 
@@ -27,26 +27,36 @@ def observation(record: Observation, reading: Reading) -> list[Event]:
     if when is None and record.effective_period is not None:
         when, end = reading.period(record.effective_period, "Observation.effectivePeriod")
     known = reading.instant(record.issued, "Observation.issued")
-    # One event is made and then varied: nine of ten records of a hospital come through here.
-    first = event(
-        subject,
-        f"Observation/{record.id}",
-        "observation",
-        "",
-        when or known,
-        end=end,
-        known=known or end,
-        encounter=reading.id_of(record.encounter),
-        updated=reading.updated(record.meta),
-        dated_by="record" if when or known else "encounter-start",
-    )
-    before, after = first[:5], first[9:]
+    time, known_at, utc_offset = times(when or known, known or end)
+    ended = None if end is None else end.at
+    encounter = reading.id_of(record.encounter)
+    source = f"Observation/{record.id}"
+    updated = reading.updated(record.meta)
+    dated_by: DatedBy = "record" if when or known else "encounter-start"
     events = []
     for measured in (record, *record.component) if record.component else (record,):
         value, unit, text, given = _value(measured, reading)
         if given:
-            for code in reading.coder.codes(measured.code):
-                events.append(Event(*before, code, value, unit, text, *after))
+            # Spelled out, not by ``event``: nine of ten records of a hospital come through here.
+            events += [
+                Event(
+                    subject,
+                    time,
+                    ended,
+                    known_at,
+                    "observation",
+                    code,
+                    value,
+                    unit,
+                    text,
+                    encounter,
+                    source,
+                    updated,
+                    utc_offset,
+                    dated_by,
+                )
+                for code in reading.coder.codes(measured.code)
+            ]
     return events
 
 

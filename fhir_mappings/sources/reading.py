@@ -174,12 +174,12 @@ def event(
     A date without a clock is known at the end of its day, because that is the earliest moment at
     which it is certainly past.
     """
-    seen = known or when
+    time, known_at, utc_offset = times(when, known)
     return Event(
         subject,
-        None if when is None else when.at,
+        time,
         None if end is None else end.at,
-        None if seen is None else max(seen.last, -(2**62) if when is None else when.at),
+        known_at,
         kind,
         code,
         value,
@@ -188,6 +188,18 @@ def event(
         encounter,
         source,
         updated,
-        None if when is None else when.utc_offset,
+        utc_offset,
         dated_by,
     )
+
+
+def times(when: Instant | None, known: Instant | None) -> tuple[int | None, int | None, int | None]:
+    """When it happened, when it could first be seen, and the offset of the clock that says so.
+
+    Nothing is seen before it happens, whatever the record says.
+    """
+    if when is None:
+        return None, None if known is None else known.last, None
+    at, utc_offset, last = when
+    known_at = last if known is None else known.last
+    return at, known_at if known_at > at else at, utc_offset

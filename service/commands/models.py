@@ -108,6 +108,13 @@ def promote(
         Path | None,
         typer.Option(help="Study file whose gates and waivers apply; else those of the run."),
     ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="The store that it was made from: the model is fitted anew and compared."
+        ),
+    ] = None,
+    profile: ProfileOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,10 +126,26 @@ def promote(
     from training.promotion import promote as run
     from training.study import load_study
 
-    decision = run(mlruns, version, by=by, study=load_study(study) if study else None, key=key)
+    decision = run(
+        mlruns,
+        version,
+        by=by,
+        study=load_study(study) if study else None,
+        refit=None if store is None else lambda: _refit(store, profile, mlruns, version),
+        key=key,
+    )
     _tell(decision, as_json=as_json)
     if not decision.promoted:
         raise PromotionError(f"version {version} was refused; {_in_use(decision)}")
+
+
+def _refit(store: Path, profile: str | None, mlruns: Path, version: str) -> bytes:
+    from fhir_mappings.store import open_store
+    from training.experiment import refit
+    from training.tracking import run_folder
+
+    with open_store(store) as opened:
+        return refit(opened, profile_for(store, profile), run_folder(mlruns, version))
 
 
 def rollback(

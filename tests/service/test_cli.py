@@ -22,12 +22,16 @@ from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
 from service import batch, cli
 from service.app import create_app
+from service.cli import app
 from service.demo import _bundle_to_try
 from service.settings import Settings
 from training.risk_model import RiskModel, champion
 
 COMMANDS = ("simulate", "ingest", "coverage", "cohort", "train", "score", "serve", "demo")
+EVERY = [command.callback.__name__ for command in app.registered_commands if command.callback]
 WITH_JSON = COMMANDS[:6]
+WITHOUT_JSON = ("report", "card", "serve", "demo")
+"""What they make is a page, or a service."""
 METRICS = {"auroc", "auprc", "brier", "log_loss", "calibration_slope", "calibration_intercept"}
 Ask = Callable[..., dict[str, Any]]
 
@@ -125,7 +129,7 @@ def test_train_tells_every_metric_with_its_interval_beside_the_baselines(hospita
     assert answer["features"] > 0
     test = answer["test"]
     assert 0 < test["readmissions"] < test["stays"] < hospital.answer("cohort")["index_stays"]
-    assert answer["baselines"].keys() == {"lace", "hospital", "prevalence"}
+    assert answer["baselines"].keys() == {"lace", "hospital", "prevalence", "logistic"}
     for each in (test, *answer["baselines"].values()):
         assert each.keys() >= METRICS
         for name in METRICS:
@@ -196,30 +200,37 @@ def test_train_shows_the_model_beside_the_baselines(readmit, hospital, monkeypat
     answer = hospital.answer("train")
     asked = {}
 
-    def trained(data, mlruns, *, seed, bootstrap, progress):
-        asked.update(stays=len(data), mlruns=mlruns, seed=seed, bootstrap=bootstrap)
+    def trained(store, profile, mlruns, study, *, tune, cohort_file, reading, progress):
+        asked.update(mlruns=mlruns, study=study, tune=tune, cohort_file=cohort_file)
         progress("fit")
         return answer
 
-    monkeypatch.setattr("training.train.train", trained)
+    monkeypatch.setattr("training.experiment.run_study", trained)
+    (tmp_path / "study.toml").write_text("seed = 4\n[cohort]\nhorizon_days = 90\n")
+    options = ("--seed", "5", "--no-vocabulary", "--split", "patient", "--tune", "3")
     finished = readmit(
-        "train", "--store", hospital.store, "--mlruns", tmp_path, "--seed", "5", "--no-vocabulary"
+        *("train", "--store", hospital.store, "--mlruns", tmp_path, *options),
+        *("--study", tmp_path / "study.toml"),
     )
     assert finished.code == 0, finished.err
-    assert asked == {
-        "stays": hospital.answer("cohort")["index_stays"],
-        "mlruns": tmp_path,
-        "seed": 5,
-        "bootstrap": 1000,
-    }
+    study = asked.pop("study")
+    assert asked == {"mlruns": tmp_path, "tune": 3, "cohort_file": None}
+    assert (study.seed, study.split.by, study.cohort.horizon_days) == (5, "patient", 90)
+    assert not study.features.use_vocabulary
     header = next(line for line in finished.out.splitlines() if "lace" in line)
-    assert header.split() == ["model", "lace", "hospital", "prevalence"]
+    assert header.split() == ["model", "lace", "hospital", "prevalence", "logistic"]
     assert f"{answer['test']['auroc']['value']:.3f}" in finished.out
     assert answer["run_id"] in finished.out
     assert "train: fit" in finished.err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_a_choice_that_there_is_not_is_refused_by_its_name(readmit, hospital, tmp_path):
+    finished = readmit("train", "--store", hospital.store, "--mlruns", tmp_path, "--split", "luck")
+    assert finished.code == 5
+    assert "split.by" in finished.err
+
+
+@pytest.mark.parametrize("command", EVERY)
 def test_every_command_explains_itself(command):
     result = CliRunner().invoke(
         cli.app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
@@ -227,7 +238,7 @@ def test_every_command_explains_itself(command):
     assert result.exit_code == 0
     assert f"readmit {command}" in result.output
     assert "[bold]" not in result.output
-    assert ("--json" in result.output) == (command in WITH_JSON)
+    assert ("--json" in result.output) == (command not in WITHOUT_JSON)
 
 
 def test_the_list_of_commands_does_not_wait_for_mlflow():
@@ -242,7 +253,7 @@ def test_the_list_of_commands_does_not_wait_for_mlflow():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert done.stderr == ""
-    assert all(command in done.stdout for command in COMMANDS)
+    assert all(command in done.stdout for command in EVERY)
 
 
 # Errors
@@ -448,18 +459,19 @@ def test_a_line_of_the_batch_is_what_the_service_answers_for_the_same_record(hos
 def test_the_demos_bundle_holds_all_that_the_batch_has_seen(hospital, ask, tmp_path):
     (tmp_path / "scores.csv").write_bytes((hospital.folder / "tables/scores.csv").read_bytes())
     body = _bundle_to_try(hospital.records, tmp_path).read_bytes()
-    scored = [line for line in scores(hospital) if line["probability"]]
-    subject = max(scored, key=lambda line: float(line["probability"]))["subject"]
-    for line in scores(hospital):
-        if line["subject"] == subject:
-            assert_same(ask(body, line["encounter_id"]), line)
+    resources = [entry["resource"] for entry in json.loads(body)["entry"]]
+    (subject,) = {each["id"] for each in resources if each["resourceType"] == "Patient"}
+    lines = [line for line in scores(hospital) if line["subject"] == subject]
+    assert lines[-1]["probability"], "the service scores the latest stay"
+    for line in lines:
+        assert_same(ask(body, line["encounter_id"]), line)
 
 
 def test_the_demo_goes_from_records_to_scores(readmit, hospital, monkeypatch, tmp_path):
     """Training apart, which has its own tests: the model is the one that the command trained."""
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "mlruns").symlink_to(hospital.mlruns)
-    monkeypatch.setattr("service.demo.train", lambda *_, **__: hospital.answer("train"))
+    monkeypatch.setattr("service.demo.run_study", lambda *_, **__: hospital.answer("train"))
     finished = readmit("demo", "--folder", tmp_path / "demo", "--patients", "200", "--no-serve")
     assert finished.code == 0, finished.err
     for told in ("Simulated hospital", "Resources read", "Best possible AUROC", "/v1/score"):

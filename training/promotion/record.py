@@ -114,8 +114,9 @@ def verify(mlruns: Path, public_key: Path | None = None) -> Verified:
     Raises:
         PromotionError: if an entry was changed, removed, moved or added, or the key is another.
     """
-    content = _read(mlruns / RECORD)
+    # The head first: a decision that is entered in between is then one more than it counts.
     head_content = _read(mlruns / HEAD)
+    content = _read(mlruns / RECORD)
     if content is None and head_content is None:
         return Verified((), BEFORE_THE_FIRST, 0, b"", 0)
     if head_content is None:

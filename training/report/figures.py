@@ -11,8 +11,9 @@ from markupsafe import Markup
 from training.findings import Evaluation, Fairness
 from training.report import plots
 from training.report.artifacts import RunArtifacts
+from training.report.performance_tables import decision_peers
 from training.report.pictures import inline_svg
-from training.report.words import PEERS, count, listed, measured, number, percent
+from training.report.words import PEERS, count, listed, measured, number, percent, threshold
 
 SIMULATED = "Simulated records."
 
@@ -85,15 +86,22 @@ def decision_figure(run: RunArtifacts) -> Figure | None:
     points = run.evaluation.net_benefit
     if not points:
         return None
-    drawn = plots.decision_curve(points, PEERS, source_line(run))
+    shown = {name: PEERS.get(name, name) for name in ("model", *decision_peers(points))}
+    drawn = plots.decision_curve(points, shown, source_line(run))
     return _figure(run, "decision", drawn, "Decision curve", _useful_range(run.evaluation))
 
 
 def _useful_range(evaluation: Evaluation) -> str:
+    runs: list[list[float]] = [[]]
+    for point in evaluation.net_benefit:
+        if (point.model.value or 0.0) > max(0.0, point.everyone):
+            runs[-1].append(point.threshold)
+        elif runs[-1]:
+            runs.append([])
     useful = [
-        point.threshold
-        for point in evaluation.net_benefit
-        if (point.model.value or 0.0) > max(0.0, point.everyone)
+        threshold(run[0]) if len(run) == 1 else f"{threshold(run[0])} to {threshold(run[-1])}"
+        for run in runs
+        if run
     ]
     if not useful:
         return (
@@ -101,9 +109,8 @@ def _useful_range(evaluation: Evaluation) -> str:
             "stay or on none."
         )
     return (
-        "The model's net benefit is above that of acting on every stay and of acting on none for "
-        f"thresholds between {percent(min(useful), 0)} and {percent(max(useful), 0)}"
-        f" ({len(useful)} of the {len(evaluation.net_benefit)} thresholds looked at)."
+        "By its estimate the model's net benefit is above that of acting on every stay and of "
+        f"acting on none where one acts from a risk of {listed(useful)}; the band is its interval."
     )
 
 
@@ -136,7 +143,10 @@ def _spread(fairness: Fairness, measure: str) -> str:
         and (found := group.measures.get(measure)) is not None
         and found.value is not None
     ]
-    words = "Squares are estimates, lines 95 % intervals; the tables below hold the numbers."
+    words = (
+        "Squares are estimates, lines 95 % intervals; the tables below hold the numbers and name "
+        "the groups that are too small to be shown."
+    )
     if len(known) < 2:
         return words
     (least, least_name), (most, most_name) = min(known), max(known)
@@ -147,10 +157,30 @@ def _spread(fairness: Fairness, measure: str) -> str:
 
 
 def explanation_figures(run: RunArtifacts) -> list[Figure]:
-    """Everything else that training drew: beeswarm, bar, dependence, stability."""
-    apart = {"roc", "precision_recall", "calibration", "learning", "learning_curve"}
-    names = sorted(set(run.plots) - apart, key=_reading_order)
-    return [_figure(run, name, run.plots[name], *_shown(name)) for name in names]
+    """What training drew of the whole model: beeswarm, bars, stability."""
+    names = [name for name in run.plots if not name.startswith(_ELSEWHERE)]
+    if any("bar" in name for name in names):
+        # The same bars, as MLflow shows them of every run.
+        names = [name for name in names if name != "importance"]
+    return [
+        _figure(run, name, run.plots[name], *_shown(name))
+        for name in sorted(names, key=_reading_order)
+        if "dependence" not in name
+    ]
+
+
+def dependence_figures(run: RunArtifacts) -> list[Figure]:
+    """What training drew of single features, the strongest first."""
+    places = {name: place for place, (name, _) in enumerate(run.strongest)}
+    features = {name: _feature(name) for name in run.plots if "dependence" in name}
+    return [
+        _figure(run, name, run.plots[name], *_shown(name))
+        for name in sorted(features, key=lambda name: places.get(features[name], len(places)))
+    ]
+
+
+def _feature(name: str) -> str:
+    return name.partition("dependence")[2].strip("_-")
 
 
 def learning_figure(run: RunArtifacts) -> Figure | None:
@@ -162,7 +192,9 @@ def learning_figure(run: RunArtifacts) -> Figure | None:
     return None
 
 
-_ORDER = ("beeswarm", "bar", "importance", "famil", "dependence", "stability")
+_ELSEWHERE = ("roc", "precision_recall", "calibration", "decision", "subgroup", "learning")
+"""Plots of other sections, or that a report draws itself."""
+_ORDER = ("beeswarm", "bar", "importance", "famil", "stability")
 
 
 def _reading_order(name: str) -> tuple[int, str]:
@@ -178,7 +210,7 @@ def _shown(name: str) -> tuple[str, str]:
             "lowers it; the colour is the feature's value. The table of features has the means."
         )
     if "dependence" in name:
-        feature = name.partition("dependence")[2].strip("_-") or "a feature"
+        feature = _feature(name)
         return f"Dependence: {feature}", (
             f"What the model adds to the log-odds of a stay at each value of {feature}. It is an "
             "association, not what would happen if the value were changed."

@@ -10,6 +10,7 @@ from training.findings import (
 from training.report.table import Cell, Row, Table, estimate
 from training.report.words import (
     count,
+    listed,
     measure_name,
     number,
 )
@@ -38,6 +39,14 @@ def group_table(grouping: Grouping, smallest: int) -> Table:
         )
     rows = tuple(_group_row(group, smallest) for group in grouping.groups)
     return Table(f"Test stays by {grouping.label.lower()}", tuple(columns), rows, " ".join(note))
+
+
+def hidden_groups(grouping: Grouping, smallest: int) -> str:
+    """A sentence in the place of a table of which nothing could be shown; empty where it can."""
+    if not all(group.suppressed for group in grouping.groups):
+        return ""
+    names = listed([group.name for group in grouping.groups]) or "none on record"
+    return f"Groups: {names}. {suppressed(smallest)}"
 
 
 def _group_row(group: Subgroup, smallest: int) -> Row:
@@ -87,8 +96,7 @@ def group_appendix(grouping: Grouping, smallest: int) -> list[Table]:
 def suppressed(smallest: int) -> str:
     """What stands where a group is too small to be shown."""
     return (
-        f"Not shown: fewer than {smallest} stays or outcomes, or such a group could be worked out "
-        "from this one."
+        f"Not shown: fewer than {smallest} stays or outcomes, or such a group could be worked out."
     )
 
 

@@ -18,6 +18,7 @@ from training.report.words import (
     number,
     peer_name,
     percent,
+    threshold,
 )
 from training.risk_model import Interval
 
@@ -88,17 +89,23 @@ def calibration_table(evaluation: Evaluation) -> Table:
     )
 
 
+def decision_peers(points: Sequence[NetBenefit]) -> list[str]:
+    """Whom a decision curve shows: not the same risk for all, which is acting on all or on none."""
+    names = dict.fromkeys(name for point in points for name in point.peers)
+    return [name for name in names if name != "prevalence"]
+
+
 def decision_table(points: Sequence[NetBenefit]) -> Table:
     """Net benefit at every threshold looked at, at most some twenty of them."""
     step = max(1, len(points) // 20)
     shown = points[::step]
-    peers = list(dict.fromkeys(name for point in points for name in point.peers))
+    peers = decision_peers(points)
     return table(
         "Net benefit: readmissions found per 1,000 stays, less the false alarms they cost",
         ("Acting from a risk of", "This model", *map(peer_name, peers), "Every stay"),
         (
             (
-                percent(point.threshold, 0),
+                threshold(point.threshold),
                 _per_thousand(point.model),
                 *(_per_thousand(point.peers.get(peer)) for peer in peers),
                 number(1_000 * point.everyone, 1),

@@ -61,7 +61,7 @@ def inline_svg(text: str, key: str, title: str, description: str) -> str:
     box = escape(root.get("viewBox", "0 0 460.8 331.2"))
     return (
         f'<svg role="img" aria-labelledby="{key}-title {key}-description" viewBox="{box}" '
-        f'stroke-linejoin="round" preserveAspectRatio="xMidYMid meet">'
+        f'stroke-linejoin="round" preserveAspectRatio="xMinYMid meet">'
         f'<title id="{key}-title">{escape(title)}</title>'
         f'<desc id="{key}-description">{escape(description)}</desc>{body}</svg>'
     )

@@ -5,11 +5,13 @@ long-running process would never let go of.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 
 from training.drawing import COLOURS, figure, svg
 from training.findings import CalibrationCurve, Grouping, NetBenefit
+from training.risk_model import Interval
 from training.study_data import BoolArray, FloatArray
 
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -133,7 +135,7 @@ def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], sourc
 
     Args:
         points: by rising threshold.
-        names: of the model and its peers, to show.
+        names: what is drawn, ``model`` first, with the names to show.
         source: what the records are, shown under the title.
 
     """
@@ -147,15 +149,12 @@ def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], sourc
     if banded:
         where, low, high = zip(*banded, strict=True)
         axes.fill_between(where, low, high, color=COLOURS[0], alpha=0.15, linewidth=0)
-    peers = list(dict.fromkeys(name for point in points for name in point.peers))
-    values = {"model": [_or_nan(point.model.value) for point in points]} | {
-        peer: [_or_nan(p.peers[peer].value if peer in p.peers else None) for p in points]
-        for peer in peers
-    }
-    for (name, line), colour, style in zip(values.items(), COLOURS, _LINES, strict=False):
+    looks = zip(cycle(COLOURS), cycle(_LINES), strict=False)
+    for (name, label), (colour, style) in zip(names.items(), looks, strict=False):
+        found = [point.model if name == "model" else point.peers.get(name) for point in points]
+        values = [_or_nan(None if each is None else each.value) for each in found]
         width = 1.8 if name == "model" else 1.2
-        label = names.get(name, name)
-        axes.plot(thresholds, line, color=colour, linestyle=style, linewidth=width, label=label)
+        axes.plot(thresholds, values, color=colour, linestyle=style, linewidth=width, label=label)
     everyone = [point.everyone for point in points]
     axes.plot(thresholds, everyone, color="grey", linewidth=1, label="acting on every stay")
     axes.axhline(0, color="black", linewidth=0.8, label="acting on none")
@@ -175,7 +174,7 @@ def subgroup_forest(
     """A measure with its interval in every group that may be shown, attribute by attribute.
 
     Args:
-        groupings: as evaluation found them; suppressed groups are named without a mark.
+        groupings: as evaluation found them; suppressed groups are left out.
         measure: the key in ``Subgroup.measures``.
         title: of the plot.
         ideal: where a line is drawn; None for none.
@@ -185,14 +184,14 @@ def subgroup_forest(
     rows: list[tuple[str, float | None, float | None, float | None]] = []
     heads: list[int] = []
     for grouping in groupings:
+        shown = [group for group in grouping.groups if not group.suppressed]
+        if not shown:
+            continue
         heads.append(len(rows))
         rows.append((grouping.label, None, None, None))
-        for group in grouping.groups:
-            found = None if group.suppressed else group.measures.get(measure)
-            name = f"{group.name} (not shown)" if group.suppressed else group.name
-            known = found is not None and found.value is not None
-            ends = (found.value, found.low, found.high) if found and known else (None,) * 3
-            rows.append((name, *ends))
+        for group in shown:
+            found = group.measures.get(measure, Interval(None, None, None))
+            rows.append((group.name, found.value, found.low, found.high))
     drawn, axes = figure(title, source, height=1.3 + 0.235 * len(rows))
     for position, (_, value, low, high) in enumerate(rows):
         if value is None:

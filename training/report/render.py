@@ -14,6 +14,8 @@ from training.report.page import page
 from training.report.summary import small_count, summary
 
 REPORT = "report.html"
+_NO_GAP = ("search.json", "changes.json")
+"""Absent where no search was made and no model was in use; their sections say so."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
     }
     return {
         "points": summary(run),
-        "absent": [(name, OPTIONAL[name]) for name in run.absent],
+        "absent": [(name, OPTIONAL[name]) for name in run.absent if name not in _NO_GAP],
         "deaths": small_count(evaluation.deaths, smallest),
         "flow": flow_diagram(run.flow, smallest),
         "gates": run_tables.gate_table(run.gates) if run.gates else None,
@@ -83,7 +85,14 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         "decision_table": performance_tables.decision_table(evaluation.net_benefit),
         "capacities": performance_tables.capacity_table(evaluation.capacities),
         "forests": figures.subgroup_figures(run, run.fairness) if run.fairness else [],
-        "groups": [(each.label, group_tables.group_table(each, smallest)) for each in groupings],
+        "groups": [
+            (
+                each.label,
+                group_tables.group_table(each, smallest),
+                group_tables.hidden_groups(each, smallest),
+            )
+            for each in groupings
+        ],
         "group_appendix": [
             each
             for grouping in groupings
@@ -91,6 +100,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         ],
         "strongest": model_tables.strongest_table(run),
         "explanation": figures.explanation_figures(run),
+        "dependence": figures.dependence_figures(run),
         "families": model_tables.family_table(run.explanation) if run.explanation else None,
         "stability": model_tables.stability_table(run.explanation) if run.explanation else None,
         "leaks": model_tables.leak_tables(run.leakage) if run.leakage else [],

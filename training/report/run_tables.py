@@ -16,6 +16,7 @@ from training.report.words import (
 )
 
 SHOWN_TRIALS = 20
+SHOWN_UNJUDGED = 3
 
 
 def gate_table(gated: Gated) -> Table:
@@ -28,13 +29,20 @@ def gate_table(gated: Gated) -> Table:
             (
                 each.gate.replace("_", " "),
                 gate_word(each),
-                " ".join(each.failures or each.sentences),
-                " ".join(each.unjudged) or "nothing",
+                "; ".join(each.failures or each.sentences),
+                _few(each.unjudged),
             )
             for each in gated.results
         ),
         f"Asked when the model was trained; {beside} was in use then. Promotion asks them again.",
     )
+
+
+def _few(sentences: tuple[str, ...]) -> str:
+    """At most three; groups that are too small are named elsewhere."""
+    if len(sentences) <= SHOWN_UNJUDGED:
+        return "; ".join(sentences) or "nothing"
+    return f"{len(sentences)} things, such as {sentences[0]}"
 
 
 def gate_word(result: GateResult) -> str:

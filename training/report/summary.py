@@ -62,15 +62,14 @@ def _what(run: RunArtifacts) -> tuple[str, ...]:
 def _who(run: RunArtifacts) -> tuple[str, ...]:
     facts, evaluation = run.facts, run.evaluation
     dates = (
-        f", discharged between {facts.first_discharge} and {facts.last_discharge}"
+        f"Discharges are from {facts.first_discharge} to {facts.last_discharge}."
         if facts.first_discharge and facts.last_discharge
-        else ""
+        else "Dates are shifted per patient."
     )
     deaths = small_count(evaluation.deaths, run.study.evaluation.smallest_cell)
     return (
         f"{count(facts.train_stays)} stays of {count(facts.train_patients)} patients, "
-        f"{count(facts.train_readmissions)} of them followed by a readmission. All records are of "
-        f"stays{dates or ' whose dates were shifted'}.",
+        f"{count(facts.train_readmissions)} of them followed by a readmission. {dates}",
         f"It was then judged on {count(evaluation.stays)} stays of {count(evaluation.patients)} "
         f"other patients, of which {count(evaluation.readmissions)} "
         f"({percent(evaluation.readmissions / max(1, evaluation.stays))}) were; {deaths} of these "
@@ -134,7 +133,7 @@ def _calibration(evaluation: Evaluation) -> tuple[str, ...]:
             "calibration_intercept",
             "On the whole its risks are too high",
             "On the whole its risks are too low",
-            "Risks that are too high or too low on the whole cannot be seen",
+            "No clear sign that they are too high or too low on the whole",
         ),
         _against(
             evaluation.model.get("calibration_slope"),
@@ -142,7 +141,7 @@ def _calibration(evaluation: Evaluation) -> tuple[str, ...]:
             "calibration_slope",
             "They are too extreme, high ones too high and low ones too low",
             "They are too timid, high ones too low and low ones too high",
-            "Risks that are too extreme or too timid cannot be seen",
+            "No clear sign that they are too extreme or too timid",
         ),
     ]
     return tuple(sentences)
@@ -180,27 +179,33 @@ def less_certain(fairness: Fairness | None, tolerance: float) -> tuple[str, ...]
     """
     if fairness is None:
         return ("This run did not ask: there is no file of groups.",)
-    sentences, unsure, hidden = [], [], []
+    sentences: list[str] = []
+    unsure: dict[str, list[str]] = {}
+    hidden: dict[str, list[str]] = {}
     for grouping in fairness.groupings:
+        label = grouping.label.lower()
         for group in grouping.groups:
-            name = f"{grouping.label.lower()}: {group.name}"
             if group.suppressed:
-                hidden.append(name)
+                hidden.setdefault(label, []).append(group.name)
             elif faults := shortfalls(group, tolerance):
-                sentences.append(f"Clearly worse for {name}. {'; '.join(faults)}.")
+                sentences.append(f"Clearly worse for {label}: {group.name}. {'; '.join(faults)}.")
             elif _is_unsure(group):
-                unsure.append(name)
+                unsure.setdefault(label, []).append(group.name)
     if unsure:
-        sentences.append(f"Too few stays to say for {'; '.join(unsure)}.")
+        sentences.append(f"Too few stays to say for {_by_attribute(unsure)}.")
     if hidden:
         sentences.append(
             f"Not shown, since fewer than {fairness.smallest_cell} stays or outcomes would be, or "
-            f"give another group away: {'; '.join(hidden)}."
+            f"give another group away: {_by_attribute(hidden)}."
         )
     if fairness.absent:
         names = listed([name.replace("_", " ") for name in fairness.absent])
         sentences.append(f"Not on record, so nobody knows: {names}.")
     return tuple(sentences) or ("No group was found for which it does clearly worse.",)
+
+
+def _by_attribute(groups: dict[str, list[str]]) -> str:
+    return "; ".join(f"{label} ({', '.join(names)})" for label, names in groups.items())
 
 
 def shortfalls(group: Subgroup, tolerance: float) -> list[str]:
@@ -240,7 +245,7 @@ def gates_sentences(gated: Gated | None) -> tuple[str, ...]:
     failed = [each for each in gated.results if not each.passed and not each.waived]
     if failed:
         sentences = [f"No: {len(failed)} of {len(gated.results)} gates refuse it."]
-        sentences += [sentence for each in failed for sentence in each.failures]
+        sentences += [f"{each.gate.capitalize()}: {'; '.join(each.failures)}." for each in failed]
     else:
         sentences = [f"By the {len(gated.results)} gates it may; a person decides."]
     sentences += [

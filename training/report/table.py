@@ -8,7 +8,7 @@ from typing import NamedTuple
 from training.report.words import MINUS, THIN, interval
 from training.risk_model import Interval
 
-_NUMERIC = re.compile(rf"[+{MINUS}]?[\d,.]+(?:{THIN}%| points| of \d+)?")
+_NUMERIC = re.compile(rf"[+{MINUS}]?[\d,.]+(?:{THIN}%|\u00a0points| of \d+)?")
 
 
 class Cell(NamedTuple):

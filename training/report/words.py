@@ -9,6 +9,7 @@ MINUS = "\u2212"
 THIN = "\u202f"
 """A narrow space that does not break: between a number and its per cent sign."""
 UNKNOWN = "cannot be estimated"
+_WHOLE = 0.01
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     return f"{number(100 * value, digits, signed=signed)}{THIN}%"
 
 
+def threshold(value: float) -> str:
+    """A risk that was chosen, not measured: with a decimal only where it has one."""
+    return percent(value, 0 if abs(100 * value - round(100 * value)) < _WHOLE else 1)
+
+
 def interval(
     value: Interval | None, key: str = "", *, digits: int | None = None, signed: bool = False
 ) -> str:
@@ -124,7 +130,7 @@ def _points(value: Interval, digits: int) -> str:
     """A difference of two shares: in points, since a difference of 5 % could be taken of either."""
     scaled = (None if end is None else 100 * end for end in (value.value, value.low, value.high))
     middle, *ends = (number(end, digits, signed=True) for end in scaled)
-    return f"{middle} points ({' to '.join(ends) if UNKNOWN not in ends else 'no interval'})"
+    return f"{middle}\u00a0points ({' to '.join(ends) if UNKNOWN not in ends else 'no interval'})"
 
 
 def measured(measures: Measures, key: str, *, signed: bool = False) -> str:

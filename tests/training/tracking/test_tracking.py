@@ -82,7 +82,7 @@ def test_runs_of_ours_that_nobody_runs_any_more_have_failed_and_others_are_left(
 
 
 def test_half_a_version_is_removed_unless_it_is_settled_or_on_record(mlruns, record):
-    kept, settled, half = (record(), *(None, None))
+    kept = record()
     tracking.settle(mlruns, kept.version, challenger=False)
     settled = record()
     tracking.settle(mlruns, settled.version, challenger=True)

@@ -1,0 +1,92 @@
+"""From a store to a registered model: the study's choices, the model in use beside, a refit."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fhir_mappings.errors import StudyError
+from fhir_mappings.ingest import ingest
+from fhir_mappings.profiles import load_profile
+from fhir_mappings.store import open_store
+from training.experiment import matrix, refit, run_study
+from training.promotion import promote
+from training.report import read_run
+from training.simulated_hospital import simulate
+from training.study import EvaluationRules, FeatureChoice, SplitRules, Study
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+QUICK = EvaluationRules(resamples=50, stability_refits=0, learning_shares=(), attributes=("sex",))
+STUDY = Study(
+    evaluation=QUICK,
+    split=SplitRules(by="patient"),
+    features=FeatureChoice(use_vocabulary=False),
+)
+PROFILE = load_profile("simulated")
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory):
+    """A small simulated hospital, and a first model of it with a search of two settings."""
+    folder = tmp_path_factory.mktemp("ward")
+    simulate(folder / "records", 250, 4)
+    ingest([folder / "records"], folder / "store", PROFILE, shards=2)
+    with open_store(folder / "store") as store:
+        first = run_study(store, PROFILE, folder / "mlruns", STUDY, tune=2)
+        fewer = msgspec.structs.replace(
+            STUDY, features=FeatureChoice(use_vocabulary=False, leave_out=("age",))
+        )
+        second = run_study(store, PROFILE, folder / "mlruns", fewer)
+    return folder, first, second
+
+
+def test_the_second_model_is_measured_beside_the_one_in_use(ward):
+    _, first, second = ward
+    assert (first.alias, second.alias) == ("champion", "challenger")
+    assert "champion" not in first.baselines
+    ours = first.test["auroc"].value
+    assert second.baselines["champion"]["auroc"].value == pytest.approx(ours, abs=1e-6)
+
+
+def test_what_changed_is_in_the_report(ward):
+    _, first, second = ward
+    run = read_run(Path(second.folder).parent)
+    assert run.changes.features_removed == ("age",)
+    assert run.changes.champion == first.version
+    assert "age" not in {feature.name for feature in run.features}
+
+
+def test_a_search_is_kept_with_the_run_and_a_refit_gives_the_same_trees(ward):
+    folder, first, _ = ward
+    artifacts = Path(first.folder).parent
+    assert len(read_run(artifacts).search.trials) == 2
+    with open_store(folder / "store") as store:
+        trees = refit(store, PROFILE, artifacts)
+    assert trees == (artifacts / "model" / "model.ubj").read_bytes()
+
+
+def test_a_gate_refuses_a_model_that_is_not_what_a_refit_gives(ward, tmp_path):
+    folder, _, second = ward
+    decision = promote(folder / "mlruns", second.version, refit=lambda: b"other trees")
+    failed = [result for result in decision.entry.gates if result.gate == "reproducibility"]
+    assert not decision.promoted
+    assert any("refit" in failure for failure in failed[0].failures)
+
+
+def test_a_store_with_other_records_is_no_base_for_a_refit(ward, tmp_path):
+    _, first, _ = ward
+    simulate(tmp_path / "records", 120, 5)
+    ingest([tmp_path / "records"], tmp_path / "store", PROFILE, shards=2)
+    with (
+        open_store(tmp_path / "store") as store,
+        pytest.raises(StudyError, match="cannot be reproduced"),
+    ):
+        refit(store, PROFILE, Path(first.folder).parent)
+
+
+def test_a_feature_that_there_is_not_cannot_be_left_out(ward):
+    folder, _, _ = ward
+    study = msgspec.structs.replace(STUDY, features=FeatureChoice(leave_out=("star_sign",)))
+    with open_store(folder / "store") as store, pytest.raises(StudyError, match="star_sign"):
+        matrix(store, PROFILE, study)
