@@ -94,6 +94,10 @@ class Gates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """The same for a group's calibration intercept, away from 0 in either direction."""
     subgroup_sensitivity: float = 0.1
     """The same for the sensitivity at the high band: equal opportunity."""
+    equal_opportunity: tuple[str, ...] = ("sex", "race", "ethnicity", "language", "site")
+    """Attributes whose groups must be found equally often. Not age, nor what goes with it (payer,
+    destination): where risks differ, one threshold finds fewer of the group at low risk however
+    fair the model is (Kleinberg 2016, doi:10.48550/arXiv.1609.05807). The report shows all."""
     single_feature_auroc: float = 0.75
     """A feature that discriminates this well alone is looked at as a leak."""
     waivers: tuple[Waiver, ...] = ()
@@ -162,6 +166,10 @@ def parse_study(content: bytes, name: str = "study.json") -> Study:
         study: Study = decode(content, type=Study)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{name}: {error}") from None
-    if unknown := sorted(set(study.evaluation.attributes) - set(ATTRIBUTES)):
-        raise StudyError(f"{name}: evaluation.attributes: no attribute {', '.join(unknown)}")
+    for place, named in (
+        ("evaluation.attributes", study.evaluation.attributes),
+        ("gates.equal_opportunity", study.gates.equal_opportunity),
+    ):
+        if unknown := sorted(set(named) - set(ATTRIBUTES)):
+            raise StudyError(f"{name}: {place}: no attribute {', '.join(unknown)}")
     return study

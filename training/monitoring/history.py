@@ -1,17 +1,16 @@
 """The reports that were kept, and the trend that they draw."""
 
 import os
-from io import StringIO
 from pathlib import Path
 
-import matplotlib as mpl
 import msgspec
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fhir_mappings.errors import StudyError
+from training.drawing import panels, svg
 from training.monitoring.findings import MonitorReport
 
 FOLDER = "monitoring"
@@ -111,24 +110,22 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
     """
     if table.empty:
         raise StudyError("no report is kept that had stays enough to draw")
-    figure = Figure(figsize=(7.2, 8.4), layout="constrained")
-    panels = figure.subplots(4, 1, sharex=True)
+    figure, plots = panels("A model in use, report by report", source, rows=4, height=8.4)
     places = np.arange(len(table))
-    panels[0].set_title(f"A model in use, report by report\n{source}", loc="left", fontsize=10)
-    _with_interval(panels[0], places + 0.06, table, "estimated_auroc", _FAINT, "estimated")
-    _with_interval(panels[0], places - 0.06, table, "auroc", _COLOUR, "measured")
-    panels[0].set_ylabel("AUROC")
-    panels[0].legend(loc="best", frameon=False, fontsize=8)
-    _with_interval(panels[1], places, table, "observed_to_expected", _COLOUR, "")
-    panels[1].axhline(1, color="grey", linestyle=":", linewidth=1)
-    panels[1].set_ylabel("observed / expected")
-    panels[2].plot(places, table["mean_risk"], "o-", color=_COLOUR, markersize=4)
-    panels[2].set_ylabel("mean risk")
+    _with_interval(plots[0], places + 0.06, table, "estimated_auroc", _FAINT, "estimated")
+    _with_interval(plots[0], places - 0.06, table, "auroc", _COLOUR, "measured")
+    plots[0].set_ylabel("AUROC")
+    plots[0].legend(loc="best", frameon=False, fontsize=8)
+    _with_interval(plots[1], places, table, "observed_to_expected", _COLOUR, "")
+    plots[1].axhline(1, color="grey", linestyle=":", linewidth=1)
+    plots[1].set_ylabel("observed / expected")
+    plots[2].plot(places, table["mean_risk"], "o-", color=_COLOUR, markersize=4)
+    plots[2].set_ylabel("mean risk")
     # From 0: a tenth of a percent must not look like a fall.
-    panels[2].set_ylim(0, float(table["mean_risk"].max()) * 1.25)
-    panels[3].bar(places, table["drifted"], color=_COLOUR, width=0.5)
-    panels[3].set_ylabel("drifted inputs")
-    panels[3].yaxis.get_major_locator().set_params(integer=True)
+    plots[2].set_ylim(0, float(table["mean_risk"].max()) * 1.25)
+    plots[3].bar(places, table["drifted"], color=_COLOUR, width=0.5)
+    plots[3].set_ylabel("drifted inputs")
+    plots[3].yaxis.set_major_locator(MaxNLocator(integer=True))
     labels = [
         f"{made:%Y-%m-%d}"
         + (f"\nto {last[:10]}" if isinstance(last, str) else "")
@@ -137,11 +134,9 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
             table["made"], table["last_discharge"], table["version"], strict=True
         )
     ]
-    panels[3].set_xticks(places, labels, fontsize=8)
-    panels[3].set_xlim(-0.6, len(table) - 0.4)
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-    return _svg(figure)
+    plots[3].set_xticks(places, labels, fontsize=8)
+    plots[3].set_xlim(-0.6, len(table) - 0.4)
+    return svg(figure)
 
 
 _COPIED = (
@@ -185,11 +180,3 @@ def _with_interval(
 ) -> None:
     axes.vlines(places, table[f"{name}_low"], table[f"{name}_high"], color=colour, linewidth=1)
     axes.plot(places, table[name], "o-", color=colour, markersize=4, linewidth=1, label=label)
-
-
-def _svg(figure: Figure) -> str:
-    text = StringIO()
-    # Without a fixed salt and date every file would differ from the last.
-    with mpl.rc_context({"svg.hashsalt": "readmit", "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()

@@ -196,7 +196,7 @@ def _subgroup(evidence: Evidence, gates: Gates) -> _Gate:
             if group.suppressed:
                 gate.unjudged.append(f"{about}: too few to be shown or judged")
                 continue
-            for tolerance in _tolerances(group, gates):
+            for tolerance in _tolerances(group, grouping.attribute, gates):
                 judged += _judge_group(gate, about, tolerance)
     gate.unjudged.extend(f"{name}: the records do not say it" for name in evidence.fairness.absent)
     told = f"{judged} measures of groups were compared with their tolerances"
@@ -215,7 +215,7 @@ class _Tolerance:
     allowed: str
 
 
-def _tolerances(group: findings.Subgroup, gates: Gates) -> Iterator[_Tolerance]:
+def _tolerances(group: findings.Subgroup, attribute: str, gates: Gates) -> Iterator[_Tolerance]:
     auroc, intercept, sensitivity = (
         gates.subgroup_auroc,
         gates.subgroup_intercept,
@@ -235,6 +235,8 @@ def _tolerances(group: findings.Subgroup, gates: Gates) -> Iterator[_Tolerance]:
         intercept,
         f"{intercept:g} from 0 is tolerated",
     )
+    if attribute not in gates.equal_opportunity:
+        return
     yield _Tolerance(
         "sensitivity at the high band minus that of the others",
         group.gaps.get("sensitivity", _UNKNOWN),

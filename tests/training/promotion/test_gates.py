@@ -96,6 +96,16 @@ def test_a_group_that_is_clearly_worse_served_stops_the_model(make_run, changes,
     assert "White" not in found["subgroup"]
 
 
+def test_the_young_are_found_less_often_at_one_threshold_and_that_alone_stops_nothing(make_run):
+    run = make_run()
+    young = group("18 to 44", gaps={"sensitivity": Interval(-0.3, -0.4, -0.2)})
+    run.write("fairness.json", Fairness(11, (grouping("age_band", young),), ()))
+    assert stopped(run) == {}
+    worse = group("18 to 44", gaps={"auroc": Interval(-0.3, -0.4, -0.2)})
+    run.write("fairness.json", Fairness(11, (grouping("age_band", worse),), ()))
+    assert "age_band: 18 to 44" in stopped(run)["subgroup"]
+
+
 def test_a_group_that_may_be_worse_served_does_not_and_a_suppressed_one_is_said(make_run):
     run = make_run()
     groups = (
