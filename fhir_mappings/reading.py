@@ -5,7 +5,7 @@ batch way in. Both use ``map_record``, so what one sees the other sees.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import msgspec
@@ -77,6 +77,9 @@ class PatientRecords(NamedTuple):
     """How many resources of each type the Bundle holds."""
     rejected: list[Rejected]
     questionable: Counter[tuple[str, str]]
+    not_sent: frozenset[str]
+    """The types of resources that the Bundle refers to and does not hold: the Patient, Encounters
+    that records belong to, Medications that orders name."""
 
 
 def map_record(record: Patient | AboutAPatient, reading: Reading) -> Mapped | None:
@@ -145,9 +148,24 @@ def read_bundle(body: bytes, profile: SiteProfile) -> PatientRecords:
     medications = {name: codes for name, (_, codes) in drugs.items()}
     events = list(dict.fromkeys(_with_drugs(events, medications)))
     subject = _the_one_subject({mapped.subject for mapped in latest.values()})
+    not_sent = _not_sent(subject, events, latest.keys())
     return PatientRecords(
-        subject, settle(events, profile), resources, rejected, reading.questionable
+        subject, settle(events, profile), resources, rejected, reading.questionable, not_sent
     )
+
+
+def _not_sent(subject: str, events: list[Event], held: Collection[str]) -> frozenset[str]:
+    """What the events refer to and no record of the Bundle is.
+
+    Without it a stay has no birth date, or an order no drug, and whoever asked would not know why.
+    """
+    encounters = {event.encounter for event in events if event.encounter is not None}
+    lacking = {
+        "Patient": f"Patient/{subject}" not in held,
+        "Encounter": any(f"Encounter/{name}" not in held for name in encounters),
+        "Medication": any(event.code.startswith(REFERENCE) for event in events),
+    }
+    return frozenset(name for name, lacks in lacking.items() if lacks)
 
 
 def _with_drugs(events: list[Event], medications: dict[str, tuple[str, ...]]) -> list[Event]:

@@ -82,6 +82,13 @@ class UnreadRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class NotSent(msgspec.Struct, frozen=True, kw_only=True):
+    """Resources that the record refers to and that were not sent with it."""
+
+    resource_type: Literal["Patient", "Encounter", "Medication"]
+    consequence: Annotated[str, Meta(description="What cannot be known without them.")]
+
+
 class WhyNotScored(msgspec.Struct, frozen=True):
     """Why a stay gets no risk."""
 
@@ -125,6 +132,7 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", tag=
     hospital: ClinicalScore
     model: ModelIdentity
     unread: tuple[UnreadRecord, ...] = ()
+    not_sent: tuple[NotSent, ...] = ()
 
 
 class NotScored(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", tag="not_scored"):
@@ -143,6 +151,7 @@ class NotScored(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", t
     reason: WhyNotScored
     model: ModelIdentity
     unread: tuple[UnreadRecord, ...] = ()
+    not_sent: tuple[NotSent, ...] = ()
 
 
 Score = Scored | NotScored

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -13,7 +13,7 @@ from fhir_mappings.timeline import Timeline
 from service import examples
 from service.body import ACCEPTED, read_body
 from service.openapi import json_answer, problems
-from service.score import NotScored, Score, Scored, UnreadRecord, encoded
+from service.score import NotScored, NotSent, Score, Scored, UnreadRecord, encoded
 from service.scoring import choose_stay, score_stay
 from service.serving import Serving, serving
 
@@ -21,6 +21,13 @@ router = APIRouter(tags=["score"])
 
 UNREAD_SHOWN: Final = 20
 """How many unreadable parts an answer names; one bad export can hold thousands."""
+
+WITHOUT: Final[dict[Literal["Patient", "Encounter", "Medication"], str]] = {
+    "Patient": "Birth date, sex and death are not known.",
+    "Encounter": "What belongs to them is not seen as part of a stay or of an earlier one.",
+    "Medication": "The drugs that are named by them are not known.",
+}
+"""What a reader must know where the record refers to what was not sent."""
 
 _DATE_AND_TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
@@ -121,7 +128,14 @@ def _score(here: Serving, body: bytes, encounter_id: str | None, as_of: int | No
         UnreadRecord(element=rejection.element, reason=rejection.reason)
         for rejection in records.rejected[:UNREAD_SHOWN]
     )
-    return msgspec.structs.replace(score, unread=unread) if unread else score
+    not_sent = tuple(
+        NotSent(resource_type=name, consequence=words)
+        for name, words in WITHOUT.items()
+        if name in records.not_sent
+    )
+    if unread or not_sent:
+        return msgspec.structs.replace(score, unread=unread, not_sent=not_sent)
+    return score
 
 
 def _now() -> int:

@@ -315,6 +315,40 @@ def test_what_could_not_be_read_is_said(client: Any, bundle: dict[str, Any]) -> 
     assert "CANARY" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [("Patient", "Birth date"), ("Encounter", "stay"), ("Medication", "drugs")],
+)
+def test_what_the_record_refers_to_and_was_not_sent_is_said(
+    client: Any, bundle: dict[str, Any], left_out: str, said: str
+) -> None:
+    assert client.score(bundle).json()["not_sent"] == []
+    resources = [entry["resource"] for entry in bundle["entry"]]
+    stay = next(each for each in resources if each["resourceType"] == "Encounter")
+    subject = {"reference": "Patient/example-patient"}
+    if left_out == "Patient":
+        bundle["entry"] = [e for e in bundle["entry"] if e["resource"]["resourceType"] != "Patient"]
+    elif left_out == "Encounter":
+        observation = next(each for each in resources if each["resourceType"] == "Observation")
+        elsewhere = {"encounter": {"reference": "Encounter/not-here"}, "id": "of-another-stay"}
+        bundle["entry"].append({"resource": observation | elsewhere})
+    else:
+        order = {
+            "resourceType": "MedicationRequest",
+            "id": "example-order",
+            "status": "active",
+            "intent": "order",
+            "medicationReference": {"reference": "Medication/not-here"},
+            "subject": subject,
+            "encounter": {"reference": f"Encounter/{stay['id']}"},
+            "authoredOn": stay["period"]["start"],
+        }
+        bundle["entry"].append({"resource": order})
+    (found,) = client.score(bundle).json()["not_sent"]
+    assert found["resource_type"] == left_out
+    assert said in found["consequence"]
+
+
 def test_a_value_beyond_all_numbers_is_not_read(client: Any) -> None:
     body = json.dumps(examples.BUNDLE).replace('"value": 131', '"value": 1e999')
     answer = client.score(body.encode())
