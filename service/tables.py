@@ -163,24 +163,49 @@ def metric(value: Mapping[str, Any] | None) -> str:
 
 
 def evaluation_tables(answer: Mapping[str, Any]) -> RenderableType:
-    """A training run's test metrics beside the baselines on the same patients."""
-    named = {"model": answer["test"], **answer["baselines"]}
-    metrics = [name for name, value in answer["test"].items() if isinstance(value, Mapping)]
+    """A training run's test measures beside its peers', what the gates say, and where to read on.
+
+    The model's measures stand with their intervals. Those of the peers are in the report: six
+    columns of intervals cannot be read on a terminal.
+    """
+    test, peers = answer["test"], answer["baselines"]
+    measures = [name for name, value in test.items() if isinstance(value, Mapping)]
     rows = [
-        (name.replace("_", " "), *(metric(each.get(name)) for each in named.values()))
-        for name in metrics
+        (
+            name.replace("_", " "),
+            metric(test[name]),
+            *(_point(peer.get(name)) for peer in peers.values()),
+        )
+        for name in measures
     ]
-    test = answer["test"]
-    return Group(
+    parts: list[RenderableType] = [
         table(
             f"Test: {test['stays']:,} stays, {test['readmissions']:,} readmissions "
             "(95 % intervals, bootstrapped by patient)",
-            ("", *named),
+            ("", "model", *peers),
             rows,
         ),
-        f"model {answer['model']} version {answer['version']}, {answer['features']} features, "
-        f"run {answer['run_id']}",
-    )
+        table(
+            "Gates",
+            ("gate", ""),
+            [
+                (name, "passed" if passed else "NOT passed")
+                for name, passed in answer["gates"].items()
+            ],
+        ),
+    ]
+    alias = answer["alias"] + (" (provisional)" if answer["provisional"] else "")
+    parts += [
+        f"model {answer['model']} version {answer['version']}, {alias}, "
+        f"{answer['features']} features, run {answer['run_id']}",
+        f"report {answer['report']}",
+    ]
+    return Group(*parts)
+
+
+def _point(value: Mapping[str, Any] | None) -> str:
+    """A measure without its interval."""
+    return "" if value is None or value.get("value") is None else f"{value['value']:.3f}"
 
 
 def show(console: Console, *parts: RenderableType) -> None:
