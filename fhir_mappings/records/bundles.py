@@ -9,14 +9,27 @@ from typing import NamedTuple
 
 import msgspec
 
+from fhir_mappings.records.datatypes import Element, Unread
 from fhir_mappings.records.decoding import (
     DEEPEST,
     PassedOver,
     Rejected,
     decode_checked,
+    holds_all,
     why_not_json,
 )
 from fhir_mappings.records.resources import Record
+
+
+class WholeEntry(Element):
+    """An entry of a Bundle with a resource of a type that we read."""
+
+    full_url: str | None = None
+    resource: Record | None = None
+    link: Unread = None
+    search: Unread = None
+    request: Unread = None
+    response: Unread = None
 
 
 class Entry(msgspec.Struct, gc=False, rename="camel"):
@@ -36,6 +49,7 @@ class Unbundled(NamedTuple):
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _entries = msgspec.json.Decoder(list[msgspec.Raw])
 _entry = msgspec.json.Decoder(Entry)
+_whole_entry = msgspec.json.Decoder(WholeEntry)
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -65,8 +79,11 @@ def unbundle(raw: bytes) -> Unbundled | Rejected:
     except _MALFORMED:
         return Rejected("Bundle.entry", "not a list")
     ids: dict[str, str] = {}
-    records = []
+    records: list[Record | PassedOver | Rejected] = []
     for place, entry in enumerate(map(bytes, entries)):
+        if (whole := _whole(entry, ids)) is not None:
+            records.append(whole)
+            continue
         try:
             record = _record(_entry.decode(entry), place, ids)
         except _MALFORMED:
@@ -89,18 +106,33 @@ def _without(raw: bytes, part: bytes) -> bytes:
     return raw[:start] + b"[]" + raw[start + len(part) :]
 
 
+def _whole(raw: bytes, ids: dict[str, str]) -> Record | None:
+    """The record of an entry that is read and checked in one decoding, as nearly all are."""
+    try:
+        entry = _whole_entry.decode(raw)
+    except _MALFORMED:
+        return None
+    if entry.resource is None or not holds_all(entry, raw, DEEPEST - 2):
+        return None
+    return _named(entry.resource, entry.full_url, ids)
+
+
 def _record(entry: Entry, place: int, ids: dict[str, str]) -> Record | PassedOver | Rejected | None:
     if not entry.resource:
         return None
     record = decode_checked(entry.resource)
     if isinstance(record, Rejected):
         return Rejected(f"Bundle.entry[{place}].{record.element}", record.reason)
-    if entry.full_url is not None and not isinstance(record, PassedOver):
-        named = record.id
-        ids[entry.full_url] = named or last_segment(entry.full_url)
-        if not named:
-            record = msgspec.structs.replace(record, id=ids[entry.full_url])
-    return record
+    return record if isinstance(record, PassedOver) else _named(record, entry.full_url, ids)
+
+
+def _named(record: Record, full_url: str | None, ids: dict[str, str]) -> Record:
+    """The record with an id, by its entry's ``fullUrl`` where it has none of its own."""
+    if full_url is None:
+        return record
+    named = record.id
+    ids[full_url] = named or last_segment(full_url)
+    return record if named else msgspec.structs.replace(record, id=ids[full_url])
 
 
 def last_segment(reference: str) -> str:

@@ -53,10 +53,27 @@ def decode(raw: bytes) -> Record | PassedOver | Rejected:
     if isinstance(record, PassedOver):
         # Nothing of it is used but its type.
         return record
+    if not isinstance(record, Rejected) and holds_all(record, raw):
+        return record
     refusal = why_not_json(raw)
     if refusal is not None and isinstance(record, Rejected) and record.reason == _OUT_OF_RANGE:
         return record  # the same fault, with the element that has it
     return refusal or record
+
+
+def holds_all(decoded: msgspec.Struct, raw: bytes, deepest: int = DEEPEST) -> bool:
+    """Whether all of the JSON is in what was decoded from it, and every reader reads it alike.
+
+    Written out again it has as many colons then: a key that is repeated, or that no element is
+    listed for, would be missing. False says nothing more than that ``why_not_json`` must be asked.
+    """
+    signs = raw.translate(None, _WITHOUT_SIGNS)
+    if b"\\" in signs and b"\\u" in raw:
+        return False  # a colon may be hidden
+    colons = signs.count(b":")
+    if len(signs) - colons > deepest and _deeper_than(raw, deepest):
+        return False
+    return _encode(decoded).count(b":") == colons
 
 
 def why_not_json(raw: bytes, deepest: int = DEEPEST) -> Rejected | None:

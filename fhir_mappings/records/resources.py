@@ -1,4 +1,8 @@
-"""The FHIR R4 resources that become events, cut down to the elements that we read."""
+"""The FHIR R4 resources that become events, cut down to what we read or what is common.
+
+``Unread`` elements are listed so that most records are read and checked in one decoding; see
+``datatypes``.
+"""
 
 from typing import Any
 
@@ -7,6 +11,7 @@ import msgspec
 from fhir_mappings.records.datatypes import (
     CodeableConcept,
     Coding,
+    Element,
     Extension,
     Identifier,
     Meta,
@@ -16,20 +21,31 @@ from fhir_mappings.records.datatypes import (
     Range,
     Ratio,
     Reference,
+    Unread,
 )
 
 
-class Resource(msgspec.Struct, gc=False, rename="camel", tag_field="resourceType", tag=str):
+class Resource(
+    msgspec.Struct,
+    gc=False,
+    rename="camel",
+    omit_defaults=True,
+    tag_field="resourceType",
+    tag=str,
+):
     """What every resource has. An empty ``id`` is filled from the Bundle entry's ``fullUrl``."""
 
     id: str = ""
     meta: Meta | None = None
+    identifier: Unread = None
+    text: Unread = None
+    extension: Unread = None
 
 
 class Patient(Resource):
     """https://hl7.org/fhir/R4/patient.html."""
 
-    class Communication(msgspec.Struct, gc=False):
+    class Communication(Element):
         """A language that the patient speaks."""
 
         language: CodeableConcept | None = None
@@ -41,22 +57,33 @@ class Patient(Resource):
     deceased_date_time: str | None = None
     extension: list[Extension] = []
     communication: list[Communication] = []
+    active: Unread = None
+    name: Unread = None
+    telecom: Unread = None
+    address: Unread = None
+    contact: Unread = None
+    marital_status: Unread = None
+    multiple_birth_boolean: Unread = None
+    multiple_birth_integer: Unread = None
+    managing_organization: Unread = None
+    general_practitioner: Unread = None
 
 
 class Encounter(Resource):
     """https://hl7.org/fhir/R4/encounter.html."""
 
-    class Hospitalization(msgspec.Struct, gc=False, rename="camel"):
+    class Hospitalization(Element):
         """How the patient came and where they went."""
 
         admit_source: CodeableConcept | None = None
         discharge_disposition: CodeableConcept | None = None
 
-    class Diagnosis(msgspec.Struct, gc=False):
+    class Diagnosis(Element):
         """A diagnosis of this encounter, with its rank."""
 
         condition: Reference | None = None
         rank: int | None = None
+        use: Unread = None
 
     status: str | None = None
     class_: Coding | None = msgspec.field(default=None, name="class")
@@ -70,6 +97,11 @@ class Encounter(Resource):
     hospitalization: Hospitalization | None = None
     location: list[dict[str, Any]] = []
     part_of: Reference | None = None
+    length: Unread = None
+    participant: Unread = None
+    reason_reference: Unread = None
+    status_history: Unread = None
+    class_history: Unread = None
     service_provider: NamedReference | None = None
 
 
@@ -85,9 +117,17 @@ class Condition(Resource):
     onset_period: Period | None = None
     abatement_date_time: str | None = None
     recorded_date: str | None = None
+    clinical_status: Unread = None
+    severity: Unread = None
+    body_site: Unread = None
+    recorder: Unread = None
+    asserter: Unread = None
+    evidence: Unread = None
+    stage: Unread = None
+    note: Unread = None
 
 
-class Measured(msgspec.Struct, gc=False, rename="camel", kw_only=True):
+class Measured(msgspec.Struct, gc=False, rename="camel", omit_defaults=True, kw_only=True):
     """``value[x]`` of an Observation or of one of its components."""
 
     value_quantity: Quantity | None = None
@@ -103,9 +143,12 @@ class Measured(msgspec.Struct, gc=False, rename="camel", kw_only=True):
     value_sampled_data: dict[str, Any] | None = None
     data_absent_reason: CodeableConcept | None = None
     code: CodeableConcept | None = None
+    extension: Unread = None
+    interpretation: Unread = None
+    reference_range: Unread = None
 
 
-class Observation(Measured, gc=False, kw_only=True, tag_field="resourceType", tag="Observation"):
+class Observation(Measured, kw_only=True, tag_field="resourceType", tag="Observation"):
     """https://hl7.org/fhir/R4/observation.html."""
 
     class Component(Measured):
@@ -121,12 +164,26 @@ class Observation(Measured, gc=False, kw_only=True, tag_field="resourceType", ta
     effective_period: Period | None = None
     issued: str | None = None
     component: list[Component] = []
+    identifier: Unread = None
+    text: Unread = None
+    category: Unread = None
+    performer: Unread = None
+    based_on: Unread = None
+    part_of: Unread = None
+    method: Unread = None
+    body_site: Unread = None
+    specimen: Unread = None
+    device: Unread = None
+    focus: Unread = None
+    note: Unread = None
+    has_member: Unread = None
+    derived_from: Unread = None
 
 
 class Medication(Resource):
     """https://hl7.org/fhir/R4/medication.html."""
 
-    class Ingredient(msgspec.Struct, gc=False, rename="camel"):
+    class Ingredient(Element):
         """What a mixture is made of."""
 
         item_codeable_concept: CodeableConcept | None = None
@@ -135,6 +192,8 @@ class Medication(Resource):
     code: CodeableConcept | None = None
     identifier: list[Identifier] = []
     ingredient: list[Ingredient] = []
+    status: Unread = None
+    form: Unread = None
 
 
 class Medicated(Resource):
@@ -144,24 +203,38 @@ class Medicated(Resource):
     category: list[CodeableConcept] | CodeableConcept | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
-    contained: list[msgspec.Raw] = []
+    contained: list[Any] = []
     subject: Reference | None = None
+    reason_code: Unread = None
+    reason_reference: Unread = None
+    note: Unread = None
 
 
 class MedicationRequest(Medicated):
     """https://hl7.org/fhir/R4/medicationrequest.html."""
 
-    class DispenseRequest(msgspec.Struct, gc=False, rename="camel"):
+    class DispenseRequest(Element):
         """For how long the prescription is meant to last."""
 
         validity_period: Period | None = None
         expected_supply_duration: Quantity | None = None
+        number_of_repeats_allowed: Unread = None
+        quantity: Unread = None
 
     intent: str | None = None
     do_not_perform: bool | None = None
     encounter: Reference | None = None
     authored_on: str | None = None
     dispense_request: DispenseRequest | None = None
+    requester: Unread = None
+    recorder: Unread = None
+    performer: Unread = None
+    priority: Unread = None
+    based_on: Unread = None
+    reported_boolean: Unread = None
+    course_of_therapy_type: Unread = None
+    dosage_instruction: Unread = None
+    substitution: Unread = None
 
 
 class MedicationAdministration(Medicated):
@@ -170,6 +243,11 @@ class MedicationAdministration(Medicated):
     context: Reference | None = None
     effective_date_time: str | None = None
     effective_period: Period | None = None
+    part_of: Unread = None
+    performer: Unread = None
+    device: Unread = None
+    request: Unread = None
+    dosage: Unread = None
 
 
 class MedicationStatement(Medicated):
@@ -179,6 +257,11 @@ class MedicationStatement(Medicated):
     effective_date_time: str | None = None
     effective_period: Period | None = None
     date_asserted: str | None = None
+    based_on: Unread = None
+    part_of: Unread = None
+    derived_from: Unread = None
+    information_source: Unread = None
+    dosage: Unread = None
 
 
 class Procedure(Resource):
@@ -190,6 +273,17 @@ class Procedure(Resource):
     encounter: Reference | None = None
     performed_date_time: str | None = None
     performed_period: Period | None = None
+    category: Unread = None
+    performer: Unread = None
+    recorder: Unread = None
+    location: Unread = None
+    reason_code: Unread = None
+    reason_reference: Unread = None
+    body_site: Unread = None
+    outcome: Unread = None
+    report: Unread = None
+    note: Unread = None
+    used_code: Unread = None
 
 
 class Coverage(Resource):

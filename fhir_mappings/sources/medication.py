@@ -19,7 +19,6 @@ from fhir_mappings.records.resources import (
 )
 from fhir_mappings.sources.reading import DID_NOT_HAPPEN, Reading, event
 
-_medication = msgspec.json.Decoder(Medication)
 _SUPPLY_DAYS = {"d": 1, "day": 1, "days": 1, "wk": 7, "week": 7, "weeks": 7, "mo": 30, "h": 1 / 24}
 _NOT_AN_ORDER = frozenset({"proposal", "plan", "option"})
 Medicated = MedicationRequest | MedicationAdministration | MedicationStatement
@@ -119,9 +118,9 @@ def _drug(record: Medicated, reading: Reading) -> list[str]:
     if not reference.startswith("#"):
         referenced = reading.id_of(record.medication_reference)
         return [] if referenced is None else [REFERENCE + referenced]
-    for raw in record.contained:
+    for each in record.contained:
         try:
-            contained = _medication.decode(raw)
+            contained = msgspec.convert(each, Medication)
         except msgspec.ValidationError:
             continue  # a resource of another type, or none; what is asked for is then missing below
         if contained.id == reference[1:]:

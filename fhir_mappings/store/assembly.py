@@ -53,10 +53,12 @@ def assemble(ingest: Ingest, settle: Settle | None, *, resettle: bool) -> list[S
         for shard in range(ingest.shards):
             fresh = pa.concat_tables([ingest.spool.read(shard), everywhere])
             if resettle or _touched(ingest, shard, fresh, moved):
-                counts.append(_merge_shard(ingest, shard, fresh, moved, settle, subjects))
+                merged = _merge_shard(ingest, shard, fresh, moved, settle)
+                codes.update(pc.unique(merged.events.column("code")).to_pylist())
+                counts.append(_written(ingest, shard, merged, moved, subjects))
             else:
                 counts.append(_pass_on(ingest, shard, subjects))
-            codes.update(_codes(ingest.partial, shard))
+                codes.update(_codes(ingest.partial, shard))
     finally:
         subjects.close()
     metadata.write_codes(ingest.partial, codes, ingest.descriptions)
@@ -83,8 +85,7 @@ def _merge_shard(
     fresh: pa.Table,
     moved: Reassigned,
     settle: Settle | None,
-    subjects: metadata.SubjectsWriter,
-) -> ShardCounts:
+) -> Merged:
     rows = fresh
     if ingest.present is not None:
         known = shards.read_recorded(ingest.present, shard)
@@ -92,7 +93,16 @@ def _merge_shard(
         turn = pa.array(np.full(known.num_rows, -1))
         rows = pa.concat_tables([known.append_column("sequence", turn), fresh])
     rows = _without(rows.cast(SPOOL_SCHEMA), moved.lost[shard])
-    merged = merge(rows, ingest.formulary, settle)
+    return merge(rows, ingest.formulary, settle)
+
+
+def _written(
+    ingest: Ingest,
+    shard: int,
+    merged: Merged,
+    moved: Reassigned,
+    subjects: metadata.SubjectsWriter,
+) -> ShardCounts:
     shards.write_data(ingest.partial, shard, merged.events)
     shards.write_withheld(ingest.partial, shard, merged.withheld)
     patients = _patients(merged.events)
@@ -144,7 +154,7 @@ def _tombstones(merged: Merged, shard: int) -> int:
 
 
 def _codes(generation: Path, shard: int) -> set[str]:
-    """Return the distinct codes of a shard."""
+    """Return the distinct codes of a shard that is on disk already."""
     found: set[str] = set()
     for group in shards.read_groups(shards.data_path(generation, shard), ["code"]):
         found.update(pc.unique(group.column("code")).to_pylist())

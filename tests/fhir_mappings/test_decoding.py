@@ -5,6 +5,7 @@ import json
 import pytest
 from records import CANARY, encode, lab, patient
 
+from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.decoding import DEEPEST, PassedOver, Rejected, decode
 from fhir_mappings.records.resources import RESOURCES, Observation, Patient
 
@@ -38,6 +39,57 @@ NOT_READ_ALIKE = {
 @pytest.mark.parametrize("raw", NOT_READ_ALIKE.values(), ids=NOT_READ_ALIKE)
 def test_json_that_readers_disagree_about_is_refused(raw):
     assert isinstance(decode(raw), Rejected)
+
+
+HIDDEN_IN_A_PART = {
+    "a key twice": b'{"b":1,"b":2}',
+    "a key twice beside an escaped colon": b'{"b":"\\u003a","b":2}',
+    "a key twice beside escaped quotes": b'{"b":"\\":","b":2}',
+    "a key twice, once escaped": b'{"b":1,"\\u0062":2}',
+    "a key twice, both null": b'{"b":null,"b":null}',
+    "not a number": b"NaN",
+    "an escaped NUL": b'"\\u0000"',
+    "too deep": b"[" * DEEPEST + b"]" * DEEPEST,
+}
+PARTS = {
+    "read": b'"meta":{"lastUpdated":"2024-01-01","x":%s}',
+    "listed and not read": b'"note":%s',
+    "not listed": b'"zzz":%s',
+    "beside what is not listed": b'"zzz":{"y":":"},"valueSampledData":{"x":%s}',
+}
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("hidden", HIDDEN_IN_A_PART.values(), ids=HIDDEN_IN_A_PART)
+def test_it_is_found_in_whatever_part_of_a_record_it_hides(part, hidden):
+    raw = b'{"resourceType":"Observation","id":"a",' + part.replace(b"%s", hidden) + b"}"
+    assert isinstance(decode(raw), Rejected)
+    entry = b'{"resourceType":"Bundle","entry":[{"resource":' + raw + b"}]}"
+    assert isinstance(unbundle(entry), Rejected)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"resourceType":"Observation","id":"a","id":"b"}',
+        b'{"resourceType":"Observation","resourceType":"Observation","id":"a"}',
+        b'{"resourceType":"Observation","id":"","id":""}',
+        b'{"resourceType":"Observation","note":null,"note":null}',
+        b'{"resourceType":"Observation","component":[],"component":[{"code":{}}]}',
+    ],
+)
+def test_an_element_given_twice_is_refused_even_where_nothing_is_lost(raw):
+    assert decode(raw) == Rejected("", "a key occurs twice in one object")
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_what_is_alike_to_every_reader_is_read_wherever_it_stands(part):
+    raw = (
+        b'{"resourceType":"Observation","id":"a",'
+        + part.replace(b"%s", b'{"b":[":\\u003a"]}')
+        + b"}"
+    )
+    assert decode(raw).id == "a"
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400])
