@@ -1,5 +1,7 @@
 """From a store to a trained model: cohort, matrix, and the model in use beside it."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +104,21 @@ def matrix(
         raise StudyError(f"features.leave_out: no feature {', '.join(unknown)}")
     kept = np.array([name not in chosen.leave_out for name in names], dtype=np.bool_)
     features = tuple(f for f, keep in zip(data.features, kept, strict=True) if keep)
-    return replace(data, features=features, values=data.values[:, kept])
+    return replace(
+        data,
+        features=features,
+        values=data.values[:, kept],
+        fingerprint=_fingerprint(data, chosen.leave_out),
+    )
+
+
+def _fingerprint(data: StudyData, leave_out: Sequence[str]) -> str:
+    """The data's, or one of its own without some features: a search or a model made from the one
+    says nothing of the other."""
+    if not leave_out:
+        return data.fingerprint
+    told = "\n".join([data.fingerprint, *sorted(leave_out)])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def refit(store: Store, profile: SiteProfile, artifacts: Path) -> bytes:

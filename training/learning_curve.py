@@ -12,6 +12,7 @@ number of trees, which is found once more.
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import xgboost
 from matplotlib.axes import Axes
 
@@ -54,15 +55,27 @@ def learning_curve(
     points = []
     for share in sorted(set(shares)):
         part = split.train & (order < share)
-        readmissions = int(data.outcome[part].sum())
-        if min(readmissions, int(part.sum()) - readmissions) < FEWEST_IN_TRAIN:
+        if not _enough(data.outcome[part], split.folds[part]):
             continue
         margin, probability = _risks(
             data, split, part, judged, used=fit.used, settings=settings, seed=seed
         )
         auroc, log_loss = _measured(judged, margin, probability, resamples, seed)
-        points.append(LearningPoint(share, int(part.sum()), readmissions, auroc, log_loss))
+        stays, readmissions = int(part.sum()), int(data.outcome[part].sum())
+        points.append(LearningPoint(share, stays, readmissions, auroc, log_loss))
     return Learning(tuple(points))
+
+
+def _enough(outcome: BoolArray, folds: npt.NDArray[np.integer]) -> bool:
+    """Whether there is enough to fit on, and both outcomes outside each fold.
+
+    All readmissions of a small share may be one patient's, and then of one fold.
+    """
+    readmissions = int(outcome.sum())
+    outside = [outcome[folds != fold] for fold in np.unique(folds)]
+    return min(readmissions, len(outcome) - readmissions) >= FEWEST_IN_TRAIN and all(
+        0 < each.sum() < len(each) for each in outside
+    )
 
 
 def learning_plot(learning: Learning, source: str) -> str:

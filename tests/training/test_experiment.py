@@ -85,6 +85,21 @@ def test_a_store_with_other_records_is_no_base_for_a_refit(ward, tmp_path):
         refit(store, PROFILE, Path(first.folder).parent)
 
 
+def test_data_without_a_feature_are_other_data(ward):
+    """Or a search would go on with trials of a model that had the feature."""
+    folder, first, second = ward
+    runs = [read_run(Path(run.folder).parent) for run in (first, second)]
+    assert len({run.facts.data_fingerprint for run in runs}) == 2
+    fewer = FeatureChoice(use_vocabulary=False, leave_out=("age", "female"))
+    other = msgspec.structs.replace(fewer, leave_out=("female", "age"))
+    with open_store(folder / "store") as store:
+        prints = {
+            matrix(store, PROFILE, msgspec.structs.replace(STUDY, features=choice)).fingerprint
+            for choice in (fewer, other)
+        }
+    assert len(prints) == 1
+
+
 def test_a_feature_that_there_is_not_cannot_be_left_out(ward):
     folder, _, _ = ward
     study = msgspec.structs.replace(STUDY, features=FeatureChoice(leave_out=("star_sign",)))

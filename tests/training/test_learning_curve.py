@@ -1,5 +1,8 @@
 """The learning curve of a simulated study: nested shares, the same test stays, intervals."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from training.findings import Learning
@@ -55,6 +58,18 @@ def test_the_patients_of_a_share_are_the_first_of_a_larger_one(learning, study, 
 def test_a_share_too_small_to_fit_on_is_left_out(study, split, fit):
     assert learning_curve(study, split, fit, (0.005,), resamples=10, seed=3).points == ()
     assert learning_curve(study, split, fit, (), resamples=10, seed=3).points == ()
+
+
+def test_a_share_whose_readmissions_are_all_of_one_patient_is_left_out(study, split, fit):
+    """The trees that must not see this patient would have no readmission to learn from."""
+    patient = study.subjects[split.train][0]
+    only = (study.subjects == patient) & split.train
+    many = np.flatnonzero(split.train & (split.folds == split.folds[only][0]))[:12]
+    subjects, outcome = study.subjects.copy(), np.zeros(len(study), dtype=np.bool_)
+    subjects[many] = patient
+    outcome[many] = True
+    one = replace(study, subjects=subjects, outcome=outcome | split.test)
+    assert learning_curve(one, split, fit, (1.0,), resamples=10, seed=3).points == ()
 
 
 def test_the_plot_says_what_it_rests_on_and_is_the_same_twice(learning):
