@@ -113,8 +113,10 @@ def matrix(
 
 
 def _fingerprint(data: StudyData, leave_out: Sequence[str]) -> str:
-    """The data's, or one of its own without some features: a search or a model made from the one
-    says nothing of the other."""
+    """The data's, or one of its own where features are left out.
+
+    A search or a model made from the one says nothing of the other.
+    """
     if not leave_out:
         return data.fingerprint
     told = "\n".join([data.fingerprint, *sorted(leave_out)])
