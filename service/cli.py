@@ -43,9 +43,14 @@ for command in (
 
 
 def main() -> None:
-    """Run the command; an error of ours is one line on standard error and an exit code."""
+    """Run the command; an error of ours or the system's is one line on standard error."""
     try:
         app(standalone_mode=True)
     except ReadmitError as error:
         sys.stderr.write(f"readmit: {error}\n")
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        # A folder that may not be written, a full disk: the system says which and why.
+        named = "" if error.filename is None else f"{error.filename}: "
+        sys.stderr.write(f"readmit: {named}{error.strerror or error}\n")
+        raise SystemExit(ReadmitError.exit_code) from None

@@ -18,10 +18,12 @@ from training.dataset import rows_for, study_data
 from training.explanation.discharge_records import check_records
 from training.findings import RunFacts, Search
 from training.fitted import Incumbent, Progress, fit_study
+from training.promotion.evidence import read_evidence
 from training.risk_model import champion, read_champion
 from training.run_files import INTENDED_POPULATION, POPULATION_OF_A_FILE
 from training.study import Study, parse_study
 from training.study_data import StudyData
+from training.tracking import run_folder
 from training.train import TrainingResult, train
 from training.tuning import settings_of
 
@@ -182,10 +184,12 @@ def _incumbent(
     wanted = [msgspec.json.encode(feature) for feature in model.features]
     if all(feature in place for feature in wanted):
         values = data.values[:, [place[feature] for feature in wanted]]
+        encounters = data.stays["encounter_id"].to_numpy(dtype=object)
     else:
         same = rows_for(store, profile, _rules(study, profile), model.features, external=external)
-        return Incumbent(model, same.stays["encounter_id"].to_numpy(dtype=object), same.values)
-    return Incumbent(model, data.stays["encounter_id"].to_numpy(dtype=object), values)
+        encounters, values = same.stays["encounter_id"].to_numpy(dtype=object), same.values
+    facts = read_evidence(run_folder(mlruns)).facts
+    return Incumbent(model, encounters, values, None if facts is None else facts.training_sha256)
 
 
 def _plain(data: StudyData) -> list[bytes]:

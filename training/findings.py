@@ -80,7 +80,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     deaths: int
     """Patients who died within the horizon without a readmission: the competing risk."""
     weeks: float | None
-    """From the first to the last discharge of the test; None where dates are shifted."""
+    """In which as many of the study's stays end as the test has; None where dates are shifted."""
     resamples: int
     model: Measures
     baselines: dict[str, Measures]
@@ -249,6 +249,11 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Versions of what decides the result: python, numpy, xgboost."""
     champion_sha256: str | None = None
     """The manifest of the model in use that this run was compared with; None for no model."""
+    champion_unseen: bool | None = None
+    """Whether that model learned from the same stays, and so from no patient of the test.
+    Otherwise it may have, which flatters it."""
+    training_sha256: str | None = None
+    """Of the training stays' encounters, for a later run that asks who learned from what."""
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """A study split, searched, fitted and calibrated, before any test stay has been looked at."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,8 @@ class Incumbent:
     encounters: npt.NDArray[np.object_]
     values: npt.NDArray[np.float32]
     """Stays x the model's features, in the order of ``encounters``."""
+    training_sha256: str | None
+    """Of the stays that it learned from (``Fitted.training_sha256``), where its run says so."""
 
     def risks(self, encounters: npt.NDArray[np.object_]) -> FloatArray | None:
         """Its risks of stays; None unless it has values for all of them."""
@@ -80,6 +83,12 @@ class Fitted:
     def judged(self) -> StudyData:
         """The test stays."""
         return self.data.subset(self.split.test)
+
+    @property
+    def training_sha256(self) -> str:
+        """SHA-256 of the training stays' encounters: who learned from the same has the same."""
+        encounters = sorted(self.learning.stays["encounter_id"].astype(str))
+        return hashlib.sha256("\n".join(encounters).encode()).hexdigest()
 
     @property
     def prevalence(self) -> float:

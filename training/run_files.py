@@ -9,14 +9,13 @@ import numpy as np
 
 from fhir_mappings.features.declaration import Feature
 from training.findings import RunFacts
-from training.fitted import Fitted
+from training.fitted import Fitted, Incumbent
 from training.monitoring.drift import shares
 from training.risk_model import (
     Calibration,
     FeatureReference,
     Interval,
     Reference,
-    RiskModel,
     save_risk_model,
 )
 from training.study_data import FloatArray, StudyData
@@ -75,7 +74,7 @@ def write_plain(folder: Path, values: dict[str, object]) -> None:
         (folder / name).write_bytes(msgspec.json.encode(value))
 
 
-def run_facts(fitted: Fitted, incumbent: RiskModel | None) -> RunFacts:
+def run_facts(fitted: Fitted, incumbent: Incumbent | None) -> RunFacts:
     """What was run on what, and beside which model in use."""
     data, learning = fitted.data, fitted.learning
     return RunFacts(
@@ -97,7 +96,11 @@ def run_facts(fitted: Fitted, incumbent: RiskModel | None) -> RunFacts:
         features=len(data.features),
         features_used=int(fitted.fit.used.sum()),
         trees=fitted.fit.rounds,
-        champion_sha256=None if incumbent is None else incumbent.fingerprint,
+        champion_sha256=None if incumbent is None else incumbent.model.fingerprint,
+        training_sha256=fitted.training_sha256,
+        champion_unseen=None
+        if incumbent is None
+        else incumbent.training_sha256 == fitted.training_sha256,
         packages={"python": platform.python_version(), **_versions()},
     )
 

@@ -151,7 +151,7 @@ def load_study(path: Path) -> Study:
     try:
         content = path.read_bytes()
     except OSError:
-        raise StudyError(f"{path}: there is no such study file") from None
+        raise StudyError(f"{path}: no such study file, or it cannot be read") from None
     return parse_study(content, path.name)
 
 

@@ -187,7 +187,7 @@ def _findings(
             judged.outcome,
             judged.subjects,
             deaths=int(judged.stays["died_within_horizon"].sum()),
-            weeks=_weeks(judged),
+            weeks=_weeks(fitted.data, len(judged)),
             high_from=fitted.high_from,
             rules=rules,
             seed=study.seed,
@@ -260,7 +260,7 @@ def _write(
     artifacts: Path, fitted: Fitted, found: Findings, mlruns: Path, incumbent: Incumbent | None
 ) -> None:
     """The findings, the plots and the report, beside the model's folder."""
-    facts = run_files.run_facts(fitted, None if incumbent is None else incumbent.model)
+    facts = run_files.run_facts(fitted, incumbent)
     findings: dict[str, msgspec.Struct] = {
         "run.json": facts,
         "study.json": fitted.study,
@@ -305,12 +305,17 @@ def _draw(folder: Path, fitted: Fitted, found: Findings) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _weeks(judged: StudyData) -> float | None:
-    """Weeks that the test's discharges span; None where dates are shifted per patient."""
-    if not judged.calendar:
+def _weeks(data: StudyData, judged: int) -> float | None:
+    """Weeks in which as many stays end as the test has; None where dates are shifted per patient.
+
+    Not the weeks that the test spans: it has some of the stays of that time, a fifth of them
+    where patients were dealt to it, and a ward meets them all.
+    """
+    if not data.calendar:
         return None
-    discharged = judged.stays["discharged"]
-    return max(float((discharged.max() - discharged.min()).total_seconds()) / 604_800, 1 / 7)
+    discharged = data.stays["discharged"]
+    span = max(float((discharged.max() - discharged.min()).total_seconds()) / 604_800, 1 / 7)
+    return span * judged / len(data)
 
 
 def _parameters(fitted: Fitted) -> dict[str, object]:

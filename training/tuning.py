@@ -19,6 +19,7 @@ from training.findings import Search, Trial
 from training.fit import FitSettings, out_of_fold_loss
 from training.split import Split
 from training.study_data import StudyData
+from training.tracking import locked
 
 if TYPE_CHECKING:
     import optuna
@@ -59,21 +60,23 @@ def search_settings(
     Returns:
         The best settings, and every trial that was made.
     """
-    search = _resumed(folder, data, split, start, seed)
     learning = data.subset(split.train)
     folds = split.folds[split.train]
-    while (done := len(_ended(search))) < trials:
+    # Two processes at one search would take each other's trials for those of a dead one.
+    with locked(folder):
+        search = _resumed(folder, data, split, start, seed)
+        while (done := len(_ended(search))) < trials:
+            if progress is not None:
+                progress(done, trials)
+            # A sampler of its own for each trial: its random numbers must not depend on how many
+            # proposals this very process has made.
+            search.sampler = _sampler(seed, done)
+            trial = search.ask()
+            settings = _proposed(trial, start)
+            _run(search, trial, learning, folds, settings, seed)
         if progress is not None:
-            progress(done, trials)
-        # A sampler of its own for each trial: its random numbers must not depend on how many
-        # proposals this very process has made.
-        search.sampler = _sampler(seed, done)
-        trial = search.ask()
-        settings = _proposed(trial, start)
-        _run(search, trial, learning, folds, settings, seed)
-    if progress is not None:
-        progress(trials, trials)
-    ended = _ended(search)[:trials]
+            progress(trials, trials)
+        ended = _ended(search)[:trials]
     complete = [trial for trial in ended if trial.loss is not None and trial.state == "complete"]
     best = min(complete, key=lambda trial: (trial.loss, trial.number))
     return settings_of(best, start), Search(tuple(ended), best.number)
@@ -88,7 +91,6 @@ def _resumed(
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        folder.mkdir(parents=True, exist_ok=True)
         key = _key(data, split, start, seed)
         search = optuna.create_study(
             storage=f"sqlite:///{(folder / f'{key}.db').resolve()}",

@@ -73,11 +73,11 @@ def switch(store: Path, partial: Path) -> None:
     _sync_all(partial)
     complete = partial.with_suffix("")
     partial.rename(complete)
-    _sync(complete.parent)
+    sync(complete.parent)
     link = store / f"{_CURRENT}.next"
     link.symlink_to(Path(_FOLDER) / complete.name)
     link.replace(store / _CURRENT)
-    _sync(store)
+    sync(store)
     sweep(store)
 
 
@@ -133,11 +133,12 @@ def _remove_unread(generation: Path) -> None:
 
 def _sync_all(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on disk before going on."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -272,6 +272,9 @@ def test_the_list_of_commands_does_not_wait_for_mlflow():
         ("score --store STORE --mlruns NOWHERE", 6, "champion.json"),
         ("score --store STORE --model NOWHERE", 6, "risk model"),
         ("score --store STORE --mlruns MLRUNS --out s.txt", 2, ".csv or .parquet"),
+        ("train --store STORE --study RECORDS", 5, "cannot be read"),
+        ("models --mlruns RECORDS/../a-file", 1, "Not a directory"),
+        ("promote 99 --mlruns NOWHERE", 6, "no version 99"),
         ("serve --host 0.0.0.0 --mlruns MLRUNS", 2, "READMIT_HOST"),
         ("simulate RECORDS/../store --patients 1 --seed 1 --profile x", 2, None),
     ],
@@ -280,6 +283,7 @@ def test_an_error_of_ours_is_one_line_and_an_exit_code(
     readmit, hospital, monkeypatch, tmp_path, arguments, code, said
 ):
     monkeypatch.chdir(tmp_path)
+    (hospital.folder / "a-file").touch()
     places = {"STORE": hospital.store, "RECORDS": hospital.records, "MLRUNS": hospital.mlruns}
     for name, place in {**places, "NOWHERE": tmp_path / "nowhere"}.items():
         arguments = arguments.replace(name, str(place))

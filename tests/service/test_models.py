@@ -39,6 +39,13 @@ def test_models_shows_who_put_which_version_into_use_and_that_the_record_holds(r
     assert answer["head_sha256"] in finished.out
 
 
+def test_where_nothing_was_ever_trained_there_is_no_history_and_nothing_is_made(readmit, tmp_path):
+    answer = answer_of(readmit("models", "--mlruns", tmp_path / "none", "--json"))
+    assert (answer["versions"], answer["history"], answer["entries"]) == ([], [], 0)
+    assert readmit("promote", "1", "--mlruns", tmp_path / "none").code == 6
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_small_simulated_hospitals_model_is_refused_with_reasons(readmit, ward):
     before = read_champion(ward.mlruns)
     finished = readmit("promote", "1", "--mlruns", ward.mlruns, "--by", "Dr [red]", "--json")

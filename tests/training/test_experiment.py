@@ -1,5 +1,6 @@
 """From a store to a registered model: the study's choices, the model in use beside, a refit."""
 
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -47,6 +48,32 @@ def test_the_second_model_is_measured_beside_the_one_in_use(ward):
     assert "champion" not in first.baselines
     ours = first.test["auroc"].value
     assert second.baselines["champion"]["auroc"].value == pytest.approx(ours, abs=1e-6)
+
+
+def test_the_report_says_whether_the_model_in_use_may_know_the_patients_of_the_test(ward):
+    """Another seed deals other patients to the test: the model in use has learned from some."""
+    folder, _, second = ward
+    artifacts = Path(second.folder).parent
+    assert read_run(artifacts).facts.champion_unseen
+    assert "neither has seen" in (artifacts / "report.html").read_text(encoding="utf-8")
+    other = msgspec.structs.replace(STUDY, seed=STUDY.seed + 1)
+    with open_store(folder / "store") as store:
+        third = run_study(store, PROFILE, folder / "mlruns", other)
+    artifacts = Path(third.folder).parent
+    assert read_run(artifacts).facts.champion_unseen is False
+    assert "That flatters it" in (artifacts / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_ward_is_told_of_the_alerts_that_all_its_stays_make(ward):
+    """And not of those of the fifth of its patients that were dealt to the test."""
+    run = read_run(Path(ward[1].folder).parent)
+    days = date.fromisoformat(run.facts.last_discharge) - date.fromisoformat(
+        run.facts.first_discharge
+    )
+    stays_a_week = (run.facts.train_stays + run.evaluation.stays) / (days.days / 7)
+    for capacity in run.evaluation.capacities:
+        expected = stays_a_week * capacity.stays / run.evaluation.stays
+        assert capacity.alerts_per_week == pytest.approx(expected, rel=0.01)
 
 
 def test_what_changed_is_in_the_report(ward):

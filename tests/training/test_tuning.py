@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,19 @@ def test_a_search_killed_and_taken_up_again_ends_as_if_nothing_had_happened(
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     split = split_stays(data, seed=3)
     assert search_settings(tmp_path, data, split, FitSettings(), TRIALS, seed=3) == found
+
+
+def test_two_searches_at_once_end_as_one(make_study, tmp_path):
+    """Else the second would take the first one's trial for that of a process that is gone."""
+    data = make_study(160, noise=0).ordered()
+    split = split_stays(data, seed=3)
+
+    def search(folder: Path):
+        return search_settings(folder, data, split, FitSettings(), 3, seed=3)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(search, [tmp_path / "shared"] * 2))
+    assert found[0] == found[1] == search(tmp_path / "alone")
 
 
 def test_other_stays_have_a_search_of_their_own(undisturbed, make_study, tmp_path):

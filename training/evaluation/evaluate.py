@@ -41,7 +41,8 @@ def evaluate(
         outcome: what happened.
         subjects: the patient of each stay.
         deaths: patients who died within the horizon without a readmission.
-        weeks: from the first to the last discharge; None where dates are shifted per patient.
+        weeks: in which as many stays end as are measured here; None where dates are shifted per
+            patient.
         high_from: the lowest probability of the high band.
         rules: resamples, capacities.
         seed: of the draws.

@@ -29,11 +29,29 @@ _UNIT = (
     "Ask the laboratory which unit it sends, and since when; correct the interface or add the "
     "local code to the site profile. Until then, do not use scores that rest on these values."
 )
+_PROFILE = "Look after the model on the store of its own site, or train one on this site's records."
 _SCORES = "Look at the drifted inputs first; if there are none, at who is discharged."
 _RETRAIN = (
     "Compare by subgroup and month, look at the drifted inputs, and weigh recalibration or "
     "training anew; readmit rollback puts the version before in use."
 )
+
+
+def profile_alerts(learned: str, read: str) -> Iterator[Alert]:
+    """Whether the records are read otherwise than those that the model learned from.
+
+    Args:
+        learned: the site profile of the model's training data.
+        read: that of the records at hand.
+    """
+    if learned != read:
+        yield Alert(
+            "alert",
+            "profile",
+            f"The model learned from records of the site profile '{learned}'; these are of "
+            f"'{read}'. What differs below may be the coding, and not the patients.",
+            _PROFILE,
+        )
 
 
 def drifted_features(

@@ -15,7 +15,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     level: Level
     about: str
-    """A feature, a concept, ``scores``, or a measure."""
+    """A feature, a concept, ``scores``, a measure, or ``profile``."""
     sentence: str
     look_at: str
     """What to look at first."""

@@ -17,6 +17,7 @@ from training.monitoring.alerts import (
     estimate_alerts,
     input_alerts,
     performance_alerts,
+    profile_alerts,
     score_alerts,
 )
 from training.monitoring.drift import population_stability, score_stability
@@ -94,7 +95,8 @@ def monitor(
         facts, since=_day(since), until=_day(until), trained_until=_day(trained_until)
     )
     if not report.enough:
-        return report
+        read_otherwise = tuple(profile_alerts(model.reference.profile, profile.name))
+        return msgspec.structs.replace(report, alerts=read_otherwise)
     bounds = _bounds(profile, since, until)
     risks = model.predict(stays.values)
     drifted = drifted_features(
@@ -266,6 +268,7 @@ def _judged(
     concepts.update(measured_concepts(model.features, profile))
     descriptions = {feature.name: feature.description for feature in model.features}
     found = [
+        *profile_alerts(model.reference.profile, profile.name),
         *performance_alerts(report.performance, report.test, rules),
         *(() if report.performance else estimate_alerts(report.estimate, report.test, rules)),
         *(() if report.scores is None else score_alerts(report.scores, rules)),

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from fhir_mappings.store.generations import sync
+
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Put a file in place at once, on disk before anybody sees it."""
@@ -10,13 +12,13 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     temporary.unlink(missing_ok=True)
     _write(temporary, content, os.O_EXCL | os.O_TRUNC, mode)
     temporary.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def append_whole(path: Path, content: bytes) -> None:
     """Add to the end of a file, on disk when this returns."""
     _write(path, content, os.O_APPEND, 0o644)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def cut(path: Path, length: int) -> None:
@@ -33,11 +35,3 @@ def _write(path: Path, content: bytes, flags: int, mode: int) -> None:
         while left:
             left = left[file.write(left) :]
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

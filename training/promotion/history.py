@@ -25,6 +25,8 @@ class Reign(msgspec.Struct, frozen=True, kw_only=True):
 def reigns(entries: tuple[Entry, ...]) -> tuple[Reign, ...]:
     """The versions that were in use, the first one first."""
     changes = [entry for entry in entries if entry.action != "refuse"]
+    if not changes:
+        return ()
     ends = [*(entry.time for entry in changes[1:]), None]
     return tuple(
         Reign(

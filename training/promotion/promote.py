@@ -148,6 +148,7 @@ def promote(
         RiskModelError: if there is no such version.
         PromotionError: if the record of promotions does not verify.
     """
+    tracking.version_of(mlruns, version)  # before anything takes long, or is written
     fitted = None if refit is None else refit()  # takes long: nobody waits for the lock meanwhile
     with tracking.locked(mlruns):
         entries = _swept(mlruns)

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fhir_mappings.errors import UnprocessableError
+from fhir_mappings.store.generations import sync
 
 if TYPE_CHECKING:
     from training.risk_model import Prediction, RiskModel
@@ -154,11 +155,9 @@ class Part:
         """Put the part in place at once, on disk before anybody reads it."""
         self._flush()
         self._writer.close()
-        for path in (self._unfinished, self._folder):
-            handle = os.open(path, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+        sync(self._unfinished)
         self._unfinished.replace(self._path)
+        sync(self._folder)  # or a power cut could take the name back
         return self._path
 
     def _flush(self) -> None:

@@ -37,7 +37,9 @@ def connect(mlruns: Path) -> "MlflowClient":
 
 @contextmanager
 def locked(mlruns: Path) -> Iterator[None]:
-    """Be the only one who records runs or promotes; waits for whoever is at it.
+    """Be the only one who records runs or promotes, or who searches; waits for whoever is at it.
+
+    Searches lie in a folder of their own, with a lock of their own.
 
     The kernel frees the lock with the process that holds it. Whoever holds it may therefore take
     what lies there unfinished for the remains of a process that is gone.

@@ -12,6 +12,7 @@ from training.monitoring.monitor import monitor
 from training.monitoring.period import end_of_training
 from training.study import Monitoring
 
+LATE = date(2999, 1, 1)
 MADE = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -35,6 +36,20 @@ def test_the_stays_that_the_model_was_made_from_show_no_drift(undisturbed):
     assert undisturbed.unit_changes == ()
     # It learned these very stays, so its risks of them are surer than those out of fold.
     assert {alert.about for alert in undisturbed.alerts} <= {"calibration_slope", "scores"}
+
+
+def test_records_of_another_profile_than_the_models_are_named_first(
+    hospital, hospital_model, quick_study, undisturbed
+):
+    other = msgspec.structs.replace(hospital.profile, name="elsewhere")
+    found = report_of(hospital._replace(profile=other), hospital_model, quick_study)
+    assert (found.alerts[0].level, found.alerts[0].about) == ("alert", "profile")
+    assert "'simulated'" in found.alerts[0].sentence
+    assert "'elsewhere'" in found.alerts[0].sentence
+    few = report_of(hospital._replace(profile=other), hospital_model, quick_study, since=LATE)
+    assert not few.enough
+    assert [alert.about for alert in few.alerts] == ["profile"]
+    assert "profile" not in {alert.about for alert in undisturbed.alerts}
 
 
 def test_the_report_says_what_of_whom_and_that_it_is_simulated(undisturbed, hospital_model):

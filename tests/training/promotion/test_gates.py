@@ -76,6 +76,16 @@ def test_the_champion_compared_must_be_the_one_in_use(make_run):
     assert stopped(run) == {}
 
 
+def test_a_gate_says_where_the_champion_may_know_the_patients_of_the_test(make_run):
+    run = make_run()
+    behind = {"auroc": Interval(-0.05, -0.08, -0.02)}
+    run.change("evaluation.json", differences={"champion": behind})
+    run.change("run.json", champion_sha256="ef" * 32, champion_unseen=False)
+    assert "may have learned from" in stopped(run, champion=CHAMPION)["discrimination"]
+    run.change("run.json", champion_unseen=True)
+    assert "may have learned from" not in stopped(run, champion=CHAMPION)["discrimination"]
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -104,6 +104,22 @@ def test_scoring_again_gives_the_same_id_and_another_model_or_input_another(tmp_
     assert line["score_id"] in ids
 
 
+def test_a_part_of_the_ledger_has_its_name_on_disk_before_the_table_of_scores(
+    tmp_path, mlruns, line, monkeypatch
+):
+    """A power cut must not leave a table whose ids nobody knows."""
+    synced: list[tuple[str, int]] = []
+    folder = tmp_path / "store" / LEDGER
+
+    def noted(path):
+        synced.append((path.name, len(list(folder.glob("*.parquet")))))
+
+    monkeypatch.setattr("training.replay.ledger.sync", noted)
+    scored(tmp_path, mlruns)
+    assert [count for _, count in synced] == [1, 2]
+    assert synced[1][0] == LEDGER
+
+
 def test_a_correction_since_is_named_with_the_record_that_brought_it(tmp_path, mlruns, line):
     corrected = condition("two", "E11.9", stay="visit", meta={"lastUpdated": LATER})
     moved = condition("three", "N18.4", stay="visit", meta={"lastUpdated": LATER})
