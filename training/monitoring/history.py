@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from fhir_mappings.errors import StudyError
 from training.drawing import panels, svg
