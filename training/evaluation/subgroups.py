@@ -27,18 +27,7 @@ from training.evaluation.resampling import Estimate, estimates
 from training.findings import Fairness, Grouping, Subgroup
 from training.study import EvaluationRules
 from training.study_data import BoolArray, FloatArray
-
-LABELS = {
-    "sex": "Sex",
-    "age_band": "Age",
-    "race": "Race",
-    "ethnicity": "Ethnicity",
-    "language": "Language",
-    "payer": "Payer",
-    "site": "Site",
-    "discharge_to": "Discharged to",
-}
-"""Attributes as people read them."""
+from training.words import attribute_name
 
 _Key = tuple[str, str, str, str]
 """Attribute, group, ``within`` or ``others``, measure."""
@@ -188,7 +177,7 @@ def _grouping(
         }
     return Grouping(
         attribute=attribute,
-        label=LABELS[attribute],
+        label=attribute_name(attribute),
         recorded=sum(group.size for group in groups),
         groups=tuple(
             _subgroup(group, measured) if group in shown else _suppressed(group) for group in groups

@@ -23,6 +23,8 @@ from training.findings import LeakageAudit, LeakFinding
 from training.risk_model import Interval
 from training.study import DEFAULT_SEED, Gates
 from training.study_data import BoolArray, FloatArray, StudyData
+from training.words import count, percent
+from training.words import interval as written
 
 MODEL = "model"
 """What stands in place of a feature where the model as a whole is meant."""
@@ -157,8 +159,8 @@ def _implausible_alone(
         sign="implausible_alone",
         auroc=interval,
         sentence=f"{what} alone tells readmitted from other training stays with an AUROC of "
-        f"{_written(interval)}; above {gates.single_feature_auroc:g} a feature is taken for a leak "
-        "until it is shown where its values come from and when they were known.",
+        f"{written(interval, 'auroc')}; above {gates.single_feature_auroc:g} a feature is taken "
+        "for a leak until it is shown where its values come from and when they were known.",
     )
 
 
@@ -171,8 +173,8 @@ def _after_discharge(records: FeatureRecords) -> LeakFinding:
     else:
         sentence = (
             f"{records.feature} has another value by the record as it stood at the discharge in "
-            f"{_percent(records.later)} of {records.stays} stays: it knows what came later, or "
-            "does not come from the records."
+            f"{_percent(records.later)} of {count(records.stays)} stays: it knows what came later, "
+            "or does not come from the records."
         )
     return LeakFinding(records.feature, "after_discharge", None, sentence)
 
@@ -182,9 +184,10 @@ def _coded_at_discharge(records: FeatureRecords) -> LeakFinding:
         feature=records.feature,
         sign="coded_at_discharge",
         auroc=None,
-        sentence=f"{records.feature} rests in {_percent(records.assumed)} of {records.stays} stays "
-        "on codes of the stay without a time of their own, taken as known when it ended. If this "
-        "site codes after the discharge, the site profile must say so.",
+        sentence=f"{records.feature} rests in {_percent(records.assumed)} of "
+        f"{count(records.stays)} stays on codes of the stay without a time of their own, taken as "
+        "known when it ended. If this site codes after the discharge, the site profile must say "
+        "so.",
     )
 
 
@@ -193,20 +196,12 @@ def _model_implausible(test_auroc: Interval, gates: Gates) -> LeakFinding:
         feature=MODEL,
         sign="model_implausible",
         auroc=test_auroc,
-        sentence=f"The model's AUROC on the test stays is {_written(test_auroc)}; above "
+        sentence=f"The model's AUROC on the test stays is {written(test_auroc, 'auroc')}; above "
         f"{gates.auroc_implausible:g}, more than readmission models reach, it is taken for a leak "
         "until shown otherwise.",
     )
 
 
-def _written(interval: Interval) -> str:
-    if interval.value is None:
-        return "unknown"
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:.3f}"
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-
-
 def _percent(share: float) -> str:
     """A share in per cent; one that is not zero is never written as zero."""
-    return "under 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+    return f"under {percent(0.01, 0)}" if share < 0.01 else percent(share, 0)

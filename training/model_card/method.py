@@ -5,7 +5,7 @@ import re
 from training.findings import Grouping
 from training.report.artifacts import RunArtifacts
 from training.report.flow import flow_diagram
-from training.report.words import count, listed, number, percent
+from training.words import count, listed, number, percent
 
 Paragraphs = tuple[str, ...]
 """Empty where the run does not know."""

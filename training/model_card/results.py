@@ -5,7 +5,7 @@ from training.model_card.method import Paragraphs
 from training.report.artifacts import RunArtifacts
 from training.report.summary import gates_sentences, less_certain, small_count
 from training.report.summary import summary as report_summary
-from training.report.words import (
+from training.words import (
     count,
     interval,
     listed,

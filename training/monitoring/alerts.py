@@ -13,6 +13,7 @@ from training.monitoring.findings import Alert, FeatureDrift, Level, ScoreDrift
 from training.monitoring.unit_change import UnitChange
 from training.risk_model import Interval, Reference
 from training.study import Monitoring
+from training.words import interval, measure_name, number, percent
 
 SIGNIFICANT = 0.05
 """Chance of a false alert over all inputs together."""
@@ -120,8 +121,8 @@ def _of_input(drift: FeatureDrift, description: str, rules: Monitoring) -> Alert
         return Alert(
             level,
             drift.name,
-            f"{name} is missing in {drift.missing:.0%} of the stays; in training it was "
-            f"{drift.missing_reference:.0%}.{unused}",
+            f"{name} is missing in {percent(drift.missing, 0)} of the stays; in training it was "
+            f"{percent(drift.missing_reference, 0)}.{unused}",
             _MISSING if drift.missing > drift.missing_reference else _INPUTS,
         )
     return Alert(
@@ -140,7 +141,8 @@ def score_alerts(scores: ScoreDrift, rules: Monitoring) -> Iterator[Alert]:
         "alert" if scores.psi >= rules.psi_alert else "warning",
         "scores",
         f"The risks are distributed otherwise than in training: PSI {scores.psi:.2f}; their mean "
-        f"is {scores.mean:.1%}, where {scores.prevalence:.1%} were readmitted in training.",
+        f"is {percent(scores.mean)}, where {percent(scores.prevalence)} were readmitted in "
+        "training.",
         _SCORES,
     )
 
@@ -153,8 +155,8 @@ def performance_alerts(performance: Measures, test: Measures, rules: Monitoring)
         level = _beyond(found, limit, None)
         if level:
             sentence = (
-                f"AUROC is {_said(found)}; in the test it was {then.value:.3f}, and "
-                f"{limit:.3f} is the least to be accepted."
+                f"AUROC is {interval(found, 'auroc')}; in the test it was {number(then.value)}, "
+                f"and {number(limit)} is the least to be accepted."
             )
             yield Alert(level, "auroc", sentence, _RETRAIN)
     bounds = {
@@ -165,8 +167,8 @@ def performance_alerts(performance: Measures, test: Measures, rules: Monitoring)
         measure = performance.get(name)
         if measure and (level := _beyond(measure, low, high)):
             sentence = (
-                f"The {name.replace('_', ' ')} is {_said(measure)}, where {low:g} to {high:g} is "
-                "accepted."
+                f"The {measure_name(name).lower()} is {interval(measure, name)}, where "
+                f"{number(low, 2)} to {number(high, 2)} is accepted."
             )
             yield Alert(level, name, sentence, _RETRAIN)
 
@@ -178,8 +180,8 @@ def estimate_alerts(estimate: Measures, test: Measures, rules: Monitoring) -> It
         limit = then.value - rules.auroc_drop
         if _beyond(found, limit, None) == "alert":
             sentence = (
-                f"Estimated from the risks alone, the AUROC will be {_said(found)}; in the test "
-                f"it was {then.value:.3f}. Outcomes are not known yet."
+                f"Estimated from the risks alone, the AUROC will be {interval(found, 'auroc')}; "
+                f"in the test it was {number(then.value)}. Outcomes are not known yet."
             )
             yield Alert("warning", "estimated auroc", sentence, _SCORES)
 
@@ -196,9 +198,3 @@ def _beyond(measure: Interval, low: float | None, high: float | None) -> Level |
     clearly_below = below and low is not None and ends[1] is not None and ends[1] < low
     clearly_above = above and high is not None and ends[0] is not None and ends[0] > high
     return "alert" if clearly_below or clearly_above else "warning"
-
-
-def _said(measure: Interval) -> str:
-    if measure.low is None or measure.high is None:
-        return f"{measure.value:.3f} (no interval)"
-    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"

@@ -17,6 +17,7 @@ from training.findings import GateResult
 from training.promotion.evidence import Evidence, read_evidence
 from training.risk_model import Interval
 from training.study import Gates, Study, Waiver
+from training.words import attribute_name, count, interval, number, peer_in_sentence
 
 Refit = Callable[[], bytes]
 """Fits the model anew from the data at hand and returns ``model.ubj``."""
@@ -36,13 +37,11 @@ class _Gate:
 
     name: str
     sentences: list[str] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    """What about, for waivers, and the sentence."""
+    failures: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+    """What about, in the words that a waiver may use, and the sentence."""
     unjudged: list[str] = field(default_factory=list)
 
-    def require(
-        self, held: bool, sentence: str, about: str = "", *, otherwise: str | None = None
-    ) -> None:
+    def require(self, held: bool, sentence: str, *about: str, otherwise: str | None = None) -> None:
         """Note what was measured; a failure, in the words of ``otherwise``, unless it holds."""
         told = sentence if held or otherwise is None else otherwise
         self.sentences.append(told)
@@ -53,7 +52,7 @@ class _Gate:
         """The result, with the waivers of this gate that were needed."""
         own = [waiver for waiver in waivers if waiver.gate == self.name]
         used = [
-            next((waiver for waiver in own if waiver.about in ("", about)), None)
+            next((waiver for waiver in own if waiver.about in ("", *about)), None)
             for about, _ in self.failures
         ]
         return GateResult(
@@ -103,34 +102,35 @@ def _discrimination(evidence: Evidence, gates: Gates, champion: InUse | None) ->
         return gate
     gate.require(
         evaluation.readmissions >= gates.fewest_test_readmissions,
-        f"{evaluation.readmissions} readmissions among {evaluation.stays} test stays; "
-        f"at least {gates.fewest_test_readmissions} are needed for an interval that says anything",
+        f"{count(evaluation.readmissions)} readmissions among {count(evaluation.stays)} test "
+        f"stays; at least {gates.fewest_test_readmissions} are needed for an interval that says "
+        "anything",
         "test readmissions",
     )
     auroc = evaluation.model.get("auroc", _UNKNOWN)
     gate.require(
         auroc.low is not None and auroc.low >= gates.auroc_low,
-        f"AUROC {_shown(auroc)}; its interval must not reach below {gates.auroc_low:g}",
+        f"AUROC {interval(auroc, 'auroc')}; its interval must not reach below {gates.auroc_low:g}",
         "auroc",
     )
     gate.require(
         auroc.value is not None and auroc.value <= gates.auroc_implausible,
-        f"AUROC {_shown(auroc)}; above {gates.auroc_implausible:g} it is leakage until shown "
-        "otherwise",
+        f"AUROC {interval(auroc, 'auroc')}; above {gates.auroc_implausible:g} it is leakage until "
+        "shown otherwise",
         "implausible auroc",
     )
     for peer in gates.not_behind:
         if peer == "champion":
             _beside_champion(gate, evidence, champion)
         else:
-            _beside(gate, evaluation, peer, peer)
+            _beside(gate, evaluation, peer, peer_in_sentence(peer))
     return gate
 
 
 def _beside_champion(gate: _Gate, evidence: Evidence, champion: InUse | None) -> None:
     if champion is None:
         return
-    named = f"champion (version {champion.version})"
+    named = f"the model in use (version {champion.version})"
     compared = evidence.facts.champion_sha256 if evidence.facts else None
     if compared not in (None, champion.manifest_sha256):
         gate.require(
@@ -151,7 +151,8 @@ def _beside(gate: _Gate, evaluation: findings.Evaluation, peer: str, named: str)
         return
     gate.require(
         difference.high >= 0,
-        f"AUROC minus that of {named}: {_shown(difference)}; the interval must not lie below 0",
+        f"AUROC minus that of {named}: {interval(difference, 'auroc', signed=True)}; the interval "
+        "must not lie below 0",
         peer,
     )
 
@@ -171,7 +172,7 @@ def _calibration(evidence: Evidence, gates: Gates) -> _Gate:
     low, high = gates.slope
     gate.require(
         slope.low is not None and slope.value is not None and low <= slope.value <= high,
-        f"calibration slope {_shown(slope)}; {low:g} to {high:g} is allowed",
+        f"calibration slope {interval(slope, 'calibration_slope')}; {low:g} to {high:g} is allowed",
         "slope",
     )
     intercept = measures.get("calibration_intercept", _UNKNOWN)
@@ -179,7 +180,8 @@ def _calibration(evidence: Evidence, gates: Gates) -> _Gate:
         intercept.low is not None
         and intercept.value is not None
         and abs(intercept.value) <= gates.intercept,
-        f"calibration intercept {_shown(intercept)}; at most {gates.intercept:g} from 0 is allowed",
+        f"calibration intercept {interval(intercept, 'calibration_intercept')}; at most "
+        f"{gates.intercept:g} from 0 is allowed",
         "intercept",
     )
     return gate
@@ -194,14 +196,17 @@ def _subgroup(evidence: Evidence, gates: Gates) -> _Gate:
     judged = 0
     for grouping in evidence.fairness.groupings:
         for group in grouping.groups:
-            about = f"{grouping.attribute}: {group.name}"
+            named = f"{grouping.label}: {group.name}"
             if group.suppressed:
-                gate.unjudged.append(f"{about}: too few to be shown or judged")
+                gate.unjudged.append(f"{named}: too few to be shown or judged")
                 continue
+            about = f"{grouping.attribute}: {group.name}"
             for tolerance in _tolerances(group, grouping.attribute, gates):
-                judged += _judge_group(gate, about, tolerance)
-    gate.unjudged.extend(f"{name}: the records do not say it" for name in evidence.fairness.absent)
-    told = f"{judged} measures of groups were compared with their tolerances"
+                judged += _judge_group(gate, named, about, tolerance)
+    gate.unjudged.extend(
+        f"{attribute_name(name)}: the records do not say it" for name in evidence.fairness.absent
+    )
+    told = f"{count(judged)} measures of groups were compared with their tolerances"
     gate.require(judged > 0, told, otherwise="no group could be judged")
     return gate
 
@@ -215,6 +220,8 @@ class _Tolerance:
     highest: float | None
     """And down to it, where too much is a fault as well."""
     allowed: str
+    said: str
+    """The interval for people."""
 
 
 def _tolerances(group: findings.Subgroup, attribute: str, gates: Gates) -> Iterator[_Tolerance]:
@@ -229,6 +236,7 @@ def _tolerances(group: findings.Subgroup, attribute: str, gates: Gates) -> Itera
         -auroc,
         None,
         f"{auroc:g} behind is tolerated",
+        interval(group.gaps.get("auroc"), "auroc", signed=True),
     )
     yield _Tolerance(
         "calibration intercept",
@@ -236,6 +244,7 @@ def _tolerances(group: findings.Subgroup, attribute: str, gates: Gates) -> Itera
         -intercept,
         intercept,
         f"{intercept:g} from 0 is tolerated",
+        interval(group.measures.get("calibration_intercept"), "calibration_intercept"),
     )
     if attribute not in gates.equal_opportunity:
         return
@@ -244,20 +253,21 @@ def _tolerances(group: findings.Subgroup, attribute: str, gates: Gates) -> Itera
         group.gaps.get("sensitivity", _UNKNOWN),
         -sensitivity,
         None,
-        f"{sensitivity:g} behind is tolerated",
+        f"{number(100 * sensitivity, 0)} points behind is tolerated",
+        interval(group.gaps.get("sensitivity"), "sensitivity", signed=True),
     )
 
 
-def _judge_group(gate: _Gate, about: str, tolerance: _Tolerance) -> int:
+def _judge_group(gate: _Gate, named: str, about: str, tolerance: _Tolerance) -> int:
     """How many measures were judged: one, or none where there is no interval."""
     low, high = tolerance.interval.low, tolerance.interval.high
     if low is None or high is None:
-        gate.unjudged.append(f"{about}: no interval for {tolerance.measure}")
+        gate.unjudged.append(f"{named}: no interval for {tolerance.measure}")
         return 0
     above = tolerance.highest is not None and low > tolerance.highest
     if high < tolerance.lowest or above:
-        told = f"{about}: {tolerance.measure} {_shown(tolerance.interval)}; {tolerance.allowed}"
-        gate.require(False, told, about)
+        told = f"{named}: {tolerance.measure} {tolerance.said}; {tolerance.allowed}"
+        gate.require(False, told, about, named)
     return 1
 
 
@@ -268,8 +278,8 @@ def _leakage(evidence: Evidence) -> _Gate:
         return gate
     audit = evidence.leakage
     gate.sentences.append(
-        f"{audit.features} features were looked at, alone against {audit.limit:g} and for what "
-        "they know of the time after discharge"
+        f"{count(audit.features)} features were looked at: none may reach an AUROC of "
+        f"{audit.limit:g} alone, or know of the time after discharge"
     )
     for finding in audit.findings:
         gate.require(False, finding.sentence, finding.feature)
@@ -317,12 +327,3 @@ def _reproducibility(evidence: Evidence, refit: Refit | None) -> _Gate:
 
 
 _UNKNOWN = Interval(None, None, None)
-
-
-def _shown(interval: Interval) -> str:
-    """An estimate with its interval, for people."""
-    if interval.value is None:
-        return "could not be estimated"
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:.3f} (no interval)"
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

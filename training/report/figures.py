@@ -13,7 +13,7 @@ from training.report import plots
 from training.report.artifacts import RunArtifacts
 from training.report.performance_tables import decision_peers
 from training.report.pictures import inline_svg
-from training.report.words import PEERS, count, listed, measured, number, percent, threshold
+from training.words import PEERS, count, listed, measured, number, percent, threshold
 
 SIMULATED = "Simulated records."
 

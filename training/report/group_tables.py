@@ -8,7 +8,7 @@ from training.findings import (
     Subgroup,
 )
 from training.report.table import Cell, Row, Table, estimate
-from training.report.words import (
+from training.words import (
     count,
     listed,
     measure_name,

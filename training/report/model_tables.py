@@ -9,7 +9,7 @@ from training.findings import (
 )
 from training.report.artifacts import RunArtifacts
 from training.report.table import Table, estimate, table
-from training.report.words import (
+from training.words import (
     count,
     number,
     percent,

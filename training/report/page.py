@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from training.report.words import count, listed, number, percent
+from training.words import count, listed, number, percent
 
 _HOME = "training.report"
 

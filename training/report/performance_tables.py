@@ -10,7 +10,8 @@ from training.findings import (
     NetBenefit,
 )
 from training.report.table import Cell, Table, estimate, plain_estimate, share_estimate, table
-from training.report.words import (
+from training.risk_model import Interval
+from training.words import (
     MEASURES,
     UNKNOWN,
     count,
@@ -20,7 +21,6 @@ from training.report.words import (
     percent,
     threshold,
 )
-from training.risk_model import Interval
 
 NOT_MEASURED = "\u2013"
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from training.findings import Evaluation, Fairness, Gated, Subgroup
 from training.report.artifacts import RunArtifacts
-from training.report.words import (
+from training.risk_model import Interval
+from training.words import (
     count,
     interval,
     listed,
@@ -13,7 +14,6 @@ from training.report.words import (
     peer_in_sentence,
     percent,
 )
-from training.risk_model import Interval
 
 UNSURE = 0.2
 """Width of an AUROC's interval in a group, above which nothing can be said of it."""

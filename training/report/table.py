@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from training.report.words import MINUS, THIN, interval
 from training.risk_model import Interval
+from training.words import MINUS, THIN, interval
 
 _NUMERIC = re.compile(rf"[+{MINUS}]?[\d,.]+(?:{THIN}%|\u00a0points| of \d+)?")
 

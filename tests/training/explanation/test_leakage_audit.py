@@ -114,6 +114,6 @@ def test_what_knew_something_later_is_a_finding_and_what_rests_on_a_guess_a_caut
         ],
     )
     assert named(audit) == [("f1", "after_discharge"), ("f2", "after_discharge")]
-    assert "under 1 %" in audit.findings[0].sentence
+    assert "under 1\u202f%" in audit.findings[0].sentence
     assert [(each.feature, each.sign) for each in audit.cautions] == [("f3", "coded_at_discharge")]
-    assert "40 %" in audit.cautions[0].sentence
+    assert "40\u202f%" in audit.cautions[0].sentence

@@ -92,7 +92,7 @@ def test_values_that_went_missing_send_people_to_the_coverage_report():
     concepts, descriptions = {"f": "lab.sodium"}, {"f": "Sodium."}
     lost = drift(missing=0.6, missing_changed=True)
     (alert,) = input_alerts([lost], [], concepts, descriptions, RULES)
-    assert "missing in 60% of the stays; in training it was 10%" in alert.sentence
+    assert "missing in 60\u202f% of the stays; in training it was 10\u202f%" in alert.sentence
     assert "readmit coverage" in alert.look_at
     gained = drift(missing=0.0, missing_reference=0.5, missing_changed=True)
     (alert,) = input_alerts([gained], [], concepts, descriptions, RULES)

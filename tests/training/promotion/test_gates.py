@@ -6,7 +6,7 @@ from promotion_runs import GOOD, group, grouping
 from training.findings import Fairness, LeakageAudit, LeakFinding
 from training.promotion.gates import InUse, allowed, judge
 from training.risk_model import Interval
-from training.study import Study
+from training.study import Gates, Study, Waiver
 
 CHAMPION = InUse("4", "ef" * 32)
 
@@ -22,9 +22,9 @@ def test_a_model_that_shows_what_it_must_passes_and_what_was_measured_is_said(ma
     assert allowed(results)
     told = " ".join(sentence for one in results for sentence in one.sentences)
     assert "AUROC 0.710 (0.670 to 0.750)" in told
-    assert "champion (version 4)" in told
+    assert "the model in use (version 4)" in told
     unjudged = " ".join(sentence for one in results for sentence in one.unjudged)
-    assert "race: the records do not say it" in unjudged
+    assert "Race: the records do not say it" in unjudged
     assert "refit" in unjudged
 
 
@@ -34,9 +34,9 @@ def test_a_model_that_shows_what_it_must_passes_and_what_was_measured_is_said(ma
         ("discrimination", {"auroc": Interval(0.71, 0.58, 0.8)}, "reach below 0.6"),
         ("discrimination", {"auroc": Interval(0.9, 0.88, 0.92)}, "leakage until shown otherwise"),
         ("discrimination", {"auroc": Interval(0.7, None, None)}, "no interval"),
-        ("calibration", {"calibration_slope": Interval(0.7, 0.5, 0.9)}, "slope 0.700"),
-        ("calibration", {"calibration_slope": Interval(1.3, 1.0, 1.6)}, "slope 1.300"),
-        ("calibration", {"calibration_intercept": Interval(-0.4, -0.6, -0.2)}, "-0.400"),
+        ("calibration", {"calibration_slope": Interval(0.7, 0.5, 0.9)}, "slope 0.70"),
+        ("calibration", {"calibration_slope": Interval(1.3, 1.0, 1.6)}, "slope 1.30"),
+        ("calibration", {"calibration_intercept": Interval(-0.4, -0.6, -0.2)}, "\u22120.40"),
         ("calibration", {"calibration_slope": Interval(None, None, None)}, "not be estimated"),
     ],
 )
@@ -62,9 +62,9 @@ def test_a_peer_stops_a_model_that_is_clearly_behind_it_and_not_one_that_may_be(
     run.change("evaluation.json", differences={"lace": level, "hospital": level})
     assert stopped(run) == {}
     run.change("evaluation.json", differences={"lace": level, "hospital": behind})
-    assert "hospital" in stopped(run)["discrimination"]
+    assert "HOSPITAL" in stopped(run)["discrimination"]
     run.change("evaluation.json", differences={"lace": level})
-    assert "not compared with hospital" in stopped(run)["discrimination"]
+    assert "not compared with HOSPITAL" in stopped(run)["discrimination"]
 
 
 def test_the_champion_compared_must_be_the_one_in_use(make_run):
@@ -101,7 +101,7 @@ def test_a_group_that_is_clearly_worse_served_stops_the_model(make_run, changes,
     run.write("fairness.json", Fairness(11, (grouping("race", *groups),), ()))
     found = stopped(run)
     assert list(found) == ["subgroup"]
-    assert "race: Asian" in found["subgroup"]
+    assert "Race: Asian" in found["subgroup"]
     assert told in found["subgroup"]
     assert "White" not in found["subgroup"]
 
@@ -113,7 +113,7 @@ def test_the_young_are_found_less_often_at_one_threshold_and_that_alone_stops_no
     assert stopped(run) == {}
     worse = group("18 to 44", gaps={"auroc": Interval(-0.3, -0.4, -0.2)})
     run.write("fairness.json", Fairness(11, (grouping("age_band", worse),), ()))
-    assert "age_band: 18 to 44" in stopped(run)["subgroup"]
+    assert "Age: 18 to 44" in stopped(run)["subgroup"]
 
 
 def test_a_group_that_may_be_worse_served_does_not_and_a_suppressed_one_is_said(make_run):
@@ -169,3 +169,19 @@ def test_another_study_or_other_data_than_the_run_names_are_not_reproducible(mak
     run = make_run(name="other")
     run.change("run.json", data_fingerprint="1" * 64)
     assert "data" in stopped(run)["reproducibility"]
+
+
+@pytest.mark.parametrize("about", ["race: Asian", "Race: Asian"])
+def test_a_waiver_may_name_a_group_as_the_study_or_as_the_refusal_does(make_run, about):
+    run = make_run()
+    behind = group("Asian", gaps={"auroc": Interval(-0.12, -0.18, -0.06)})
+    run.write("fairness.json", Fairness(11, (grouping("race", behind),), ()))
+    waiver = Waiver(
+        gate="subgroup",
+        about=about,
+        reason="Records arrive from March on.",
+        by="Dr Simulated",
+    )
+    results = judge(run.folder, Study(gates=Gates(waivers=(waiver,))))
+    assert allowed(results)
+    assert results[2].waivers == (waiver,)

@@ -1,4 +1,4 @@
-"""How a report words names and numbers: one place, so that a measure reads the same everywhere."""
+"""How names and numbers are worded for people: one place, so that each reads alike throughout."""
 
 from dataclasses import dataclass
 
@@ -44,6 +44,17 @@ PEERS = {
     "logistic": "Logistic regression",
     "champion": "Model in use",
 }
+ATTRIBUTES = {
+    "sex": "Sex",
+    "age_band": "Age",
+    "race": "Race",
+    "ethnicity": "Ethnicity",
+    "language": "Language",
+    "payer": "Payer",
+    "site": "Site",
+    "discharge_to": "Discharged to",
+}
+"""What patients and stays are grouped by."""
 _SIGNS = {
     "implausible_alone": "implausibly good alone",
     "after_discharge": "known only after discharge",
@@ -66,6 +77,11 @@ def peer_in_sentence(key: str) -> str:
     """The same within a sentence."""
     name = peer_name(key)
     return name if name.isupper() else f"the {name[0].lower()}{name[1:]}"
+
+
+def attribute_name(key: str) -> str:
+    """What stays are grouped by, for people."""
+    return ATTRIBUTES.get(key, key.replace("_", " ").capitalize())
 
 
 def sign_name(key: str) -> str:
