@@ -139,7 +139,7 @@ def _beside_champion(gate: _Gate, evidence: Evidence, champion: InUse | None) ->
             "champion",
         )
     elif evidence.evaluation is not None:
-        if evidence.facts is None or not evidence.facts.champion_unseen:
+        if compared is not None and evidence.facts and not evidence.facts.champion_unseen:
             named += ", which may have learned from patients of this test and is flattered then"
         _beside(gate, evidence.evaluation, "champion", named)
 

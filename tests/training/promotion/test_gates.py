@@ -84,6 +84,11 @@ def test_a_gate_says_where_the_champion_may_know_the_patients_of_the_test(make_r
     assert "may have learned from" in stopped(run, champion=CHAMPION)["discrimination"]
     run.change("run.json", champion_unseen=True)
     assert "may have learned from" not in stopped(run, champion=CHAMPION)["discrimination"]
+    run.change("run.json", champion_sha256=None, champion_unseen=None)
+    run.change("evaluation.json", differences={})
+    told = stopped(run, champion=CHAMPION)["discrimination"]
+    assert "not compared with champion" in told
+    assert "may have learned from" not in told
 
 
 @pytest.mark.parametrize(
