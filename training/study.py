@@ -7,6 +7,7 @@ here are refused: a misspelt gate would be no gate.
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -166,6 +167,9 @@ def parse_study(content: bytes, name: str = "study.json") -> Study:
         study: Study = decode(content, type=Study)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{name}: {error}") from None
+    if any(value != value for value in _numbers(msgspec.to_builtins(study))):
+        # Nothing is beyond a tolerance that is no number: the gate would let everything pass.
+        raise StudyError(f"{name}: not-a-number is no choice")
     for place, named in (
         ("evaluation.attributes", study.evaluation.attributes),
         ("gates.equal_opportunity", study.gates.equal_opportunity),
@@ -173,3 +177,11 @@ def parse_study(content: bytes, name: str = "study.json") -> Study:
         if unknown := sorted(set(named) - set(ATTRIBUTES)):
             raise StudyError(f"{name}: {place}: no attribute {', '.join(unknown)}")
     return study
+
+
+def _numbers(value: object) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(each)

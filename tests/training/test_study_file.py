@@ -57,6 +57,7 @@ def test_every_choice_changes_the_hash():
         ("[evaluation]\nattributes = ['star_sign']", "star_sign"),
         ("[[gates.waivers]]\ngate = 'subgroup'\nby = 'N. Example'\nreason = 'because'", "reason"),
         ("seed = ", "study.toml"),
+        ("[gates]\nsubgroup_auroc = nan", "not-a-number"),
     ],
 )
 def test_a_misspelt_or_impossible_choice_is_refused_and_named(text, said):
