@@ -116,8 +116,8 @@ def _whole(data: StudyData, keys: npt.NDArray[np.uint64], parts: _Parts) -> Spli
 
 def _counts(data: StudyData, train: BoolArray, test: BoolArray) -> str:
     return (
-        f"{int(train.sum())} stays with {int(data.outcome[train].sum())} readmissions to train on, "
-        f"{int(test.sum())} with {int(data.outcome[test].sum())} to test on"
+        f"{int(train.sum()):,} stays with {int(data.outcome[train].sum()):,} readmissions to train "
+        f"on, {int(test.sum()):,} with {int(data.outcome[test].sum()):,} to test on"
     )
 
 

@@ -111,6 +111,12 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> st
     return f"{number(100 * value, digits, signed=signed)}{THIN}%"
 
 
+def calibration_formula(slope: float, intercept: float) -> str:
+    """How a margin of the trees becomes a probability."""
+    sign = MINUS if intercept < 0 else "+"
+    return f"logit(p) = {number(slope)} \u00d7 margin {sign} {number(abs(intercept))}"
+
+
 def threshold(value: float) -> str:
     """A risk that was chosen, not measured: with a decimal only where it has one."""
     return percent(value, 0 if abs(100 * value - round(100 * value)) < _WHOLE else 1)
@@ -140,6 +146,11 @@ def interval(
         return f"{middle} (no interval)"
     low, high = (write(end, shown, signed=signed) for end in (value.low, value.high))
     return f"{middle} ({low} to {high})"
+
+
+def points(share: float) -> str:
+    """A difference of two shares, in points."""
+    return f"{number(100 * share, 1)}\u00a0points"
 
 
 def _points(value: Interval, digits: int) -> str:

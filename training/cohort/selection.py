@@ -189,7 +189,7 @@ def flow_table(stays_apart: int, excluded: Counter[str]) -> list[FlowStep]:
 
     """
     left = stays_apart
-    table = [FlowStep("Hospital stays, inpatient and observation apart", 0, left)]
+    table = [FlowStep("Hospital stays on record", 0, left)]
     for code, sentence in STEPS.items():
         if code == "observation" or excluded[code]:
             left -= excluded[code]

@@ -10,6 +10,7 @@ _LONGEST = 76
 """Two lines beside a plot."""
 _LESS = re.compile(r", | among all | to the moment of scoring| \(ICD")
 """Where a description turns to details that a plot can do without."""
+_ONE = "1 when "
 _DIAGNOSIS = "a diagnosis such as "
 
 
@@ -28,6 +29,12 @@ def label(feature: Feature) -> str:
     else:
         said = _LESS.split(feature.description.rstrip("."), maxsplit=1)[0]
     return with_unit(feature, shorten(said[:1].upper() + said[1:], _LONGEST, placeholder=" …"))
+
+
+def described(feature: Feature) -> str:
+    """The declaration's description; what only says when a feature is 1, as what it asks."""
+    said = feature.description
+    return f"Whether {said.removeprefix(_ONE)}" if said.startswith(_ONE) else said
 
 
 def with_unit(feature: Feature, said: str) -> str:

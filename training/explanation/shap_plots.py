@@ -34,6 +34,8 @@ ROWS = 15
 DEPENDENCE = 6
 """Features with a dependence plot of their own."""
 _WIDTH = 7.6
+_HALF = 5.4
+"""Width of a plot that stands beside another: its letters must stay as large on the page."""
 _POINTS_PER_INCH = 144
 """Resolution of the points, which are embedded as an image; text and axes stay text and lines."""
 _LOG_ODDS = "contribution (log-odds)"
@@ -117,6 +119,8 @@ def bars(explained: Contributions, source: str) -> str:
         # It also writes each name twice, one over the other.
         names = [tick.get_text() for tick in axes.get_yticklabels()][: len(drawn_bars)]
         axes.set_yticks(axes.get_yticks()[: len(drawn_bars)], names)
+        # And it writes them in a grey that is too pale to be read.
+        axes.tick_params("y", labelcolor="black")
         axes.set_xlabel(f"mean absolute {_LOG_ODDS}", fontsize=10)
         return _titled(
             figure, axes, "What moves the risk on the whole", _counted(explained, source)
@@ -131,7 +135,7 @@ def dependence(explained: Contributions, name: str, source: str, *, seed: int) -
     values = drawn.rows[:, column].astype(np.float64)
     known = values[~np.isnan(values)]
     yes_or_no = bool(np.isin(known, (0, 1)).all())
-    with _pyplot(4.2, seed) as (figure, axes):
+    with _pyplot(3.6, seed, width=_HALF) as (figure, axes):
         shap.plots.scatter(
             shap.Explanation(
                 values=drawn.values[:, column],
@@ -152,11 +156,11 @@ def dependence(explained: Contributions, name: str, source: str, *, seed: int) -
             axes.set_xlim(-0.5, 1.5)
         axes.axhline(0, color="grey", linestyle=":", linewidth=1)
         said = with_unit(feature, feature.description.rstrip("."))
-        axes.set_xlabel(fill(said, 90), fontsize=10)
+        axes.set_xlabel(fill(said, 62), fontsize=10)
         axes.set_ylabel(_LOG_ODDS, fontsize=10)
         missing = len(values) - len(known)
-        note = f"; {missing} without a value, at the left edge" if missing else ""
-        title = f"Contribution by value: {label(feature)}"
+        note = f"\n{missing:,} without a value, at the left edge" if missing else ""
+        title = fill(f"Contribution by value: {label(feature)}", 62)
         return _titled(figure, axes, title, _counted(drawn, source) + note)
 
 
@@ -187,7 +191,7 @@ def _titled(figure: Figure, axes: Axes, title: str, source: str) -> str:
 
 
 @contextmanager
-def _pyplot(height: float, seed: int) -> Iterator[tuple[Figure, Axes]]:
+def _pyplot(height: float, seed: int, *, width: float = _WIDTH) -> Iterator[tuple[Figure, Axes]]:
     """A figure with one plot for ``shap``, with all that it would leave behind put back afterwards.
 
     It wants a figure that pyplot knows of. That figure is closed, the backend is Agg meanwhile
@@ -197,7 +201,7 @@ def _pyplot(height: float, seed: int) -> Iterator[tuple[Figure, Axes]]:
         state, backend = np.random.get_state(), plt.get_backend()
         np.random.seed(seed)
         plt.switch_backend("agg")
-        figure = plt.figure(figsize=(_WIDTH, height), layout="constrained", dpi=_POINTS_PER_INCH)
+        figure = plt.figure(figsize=(width, height), layout="constrained", dpi=_POINTS_PER_INCH)
         try:
             yield figure, figure.add_subplot()
         finally:

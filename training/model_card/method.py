@@ -5,7 +5,7 @@ import re
 from training.findings import Grouping
 from training.report.artifacts import RunArtifacts
 from training.report.flow import flow_diagram
-from training.words import count, listed, number, percent
+from training.words import attribute_name, calibration_formula, count, listed, number, percent
 
 Paragraphs = tuple[str, ...]
 """Empty where the run does not know."""
@@ -140,7 +140,7 @@ def representativeness(run: RunArtifacts) -> Paragraphs:
         for each in run.fairness.groupings
     ]
     if run.fairness.absent:
-        names = listed([name.replace("_", " ") for name in run.fairness.absent])
+        names = listed([attribute_name(name) for name in run.fairness.absent])
         lines.append(f"Not on record: {names}.")
     return (f"Of the {count(run.evaluation.stays)} test stays:", *lines)
 
@@ -338,9 +338,9 @@ def cluster_method(run: RunArtifacts) -> Paragraphs:
 def recalibration(run: RunArtifacts) -> Paragraphs:
     """On what it was calibrated."""
     return (
-        "Recalibrated on out-of-fold margins of the training stays: logit p = "
-        f"{number(run.calibration.slope)} x margin "
-        f"{number(run.calibration.intercept, signed=True)}. Not changed after the test.",
+        "Recalibrated on out-of-fold margins of the training stays: "
+        f"{calibration_formula(run.calibration.slope, run.calibration.intercept)}. Not changed "
+        "after the test.",
     )
 
 

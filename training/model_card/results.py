@@ -14,6 +14,7 @@ from training.words import (
     number,
     peer_name,
     percent,
+    points,
 )
 
 SHOWN = ("auroc", "calibration_intercept", "calibration_slope", "sensitivity", "ppv")
@@ -62,7 +63,7 @@ def _group_lines(grouping: Grouping, smallest: int) -> list[str]:
     if grouping.equal_opportunity_difference is not None:
         lines.append(
             f"{grouping.label}: largest difference of sensitivity between groups "
-            f"{number(grouping.equal_opportunity_difference)}."
+            f"{points(grouping.equal_opportunity_difference)}."
         )
     return lines
 
@@ -115,7 +116,7 @@ def usefulness_results(run: RunArtifacts) -> Paragraphs:
 
 def usefulness_meaning(run: RunArtifacts) -> Paragraphs:
     """The summary's sentences on discrimination and on what it is compared with."""
-    wanted = ("How well it tells stays apart", "Beside what is used today")
+    wanted = ("How well it tells stays apart", "Beside simpler scores and the model in use")
     return tuple(
         sentence
         for point in report_summary(run)

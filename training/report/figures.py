@@ -11,6 +11,7 @@ from markupsafe import Markup
 from training.findings import Evaluation, Fairness
 from training.report import plots
 from training.report.artifacts import RunArtifacts
+from training.report.model_tables import feature_label
 from training.report.performance_tables import decision_peers
 from training.report.pictures import inline_svg
 from training.words import PEERS, count, listed, measured, number, percent, threshold
@@ -119,18 +120,25 @@ def subgroup_figures(run: RunArtifacts, fairness: Fairness) -> list[Figure]:
     if not fairness.groupings:
         return []
     wanted = (
-        ("auroc", "AUROC by group", None),
-        ("calibration_intercept", "Calibration intercept by group", 0.0),
+        ("auroc", "AUROC by group", None, "AUROC (0.5 is chance)"),
+        (
+            "calibration_intercept",
+            "Calibration intercept by group",
+            0.0,
+            "calibration intercept (log-odds); above 0 risks are too low",
+        ),
     )
     return [
         _figure(
             run,
             f"forest-{measure.replace('_', '-')}",
-            plots.subgroup_forest(fairness.groupings, measure, title, ideal, source_line(run)),
+            plots.subgroup_forest(
+                fairness.groupings, measure, title, ideal, source_line(run), axis
+            ),
             title,
             _spread(fairness, measure),
         )
-        for measure, title, ideal in wanted
+        for measure, title, ideal, axis in wanted
     ]
 
 
@@ -163,7 +171,7 @@ def explanation_figures(run: RunArtifacts) -> list[Figure]:
         # The same bars, as MLflow shows them of every run.
         names = [name for name in names if name != "importance"]
     return [
-        _figure(run, name, run.plots[name], *_shown(name))
+        _figure(run, name, run.plots[name], *_shown(run, name))
         for name in sorted(names, key=_reading_order)
         if "dependence" not in name
     ]
@@ -174,7 +182,7 @@ def dependence_figures(run: RunArtifacts) -> list[Figure]:
     places = {name: place for place, (name, _) in enumerate(run.strongest)}
     features = {name: _feature(name) for name in run.plots if "dependence" in name}
     return [
-        _figure(run, name, run.plots[name], *_shown(name))
+        _figure(run, name, run.plots[name], *_shown(run, name))
         for name in sorted(features, key=lambda name: places.get(features[name], len(places)))
     ]
 
@@ -202,7 +210,7 @@ def _reading_order(name: str) -> tuple[int, str]:
     return (places[0] if places else len(_ORDER), name)
 
 
-def _shown(name: str) -> tuple[str, str]:
+def _shown(run: RunArtifacts, name: str) -> tuple[str, str]:
     """Title and words for a plot of the explanation, by its file's name."""
     if "beeswarm" in name:
         return "What moves each risk", (
@@ -210,9 +218,9 @@ def _shown(name: str) -> tuple[str, str]:
             "lowers it; the colour is the feature's value. The table of features has the means."
         )
     if "dependence" in name:
-        feature = _feature(name)
-        return f"Dependence: {feature}", (
-            f"What the model adds to the log-odds of a stay at each value of {feature}. It is an "
+        feature = feature_label(run, _feature(name))
+        return feature, (
+            "What the model adds to the log-odds of a stay at each value of this feature. It is an "
             "association, not what would happen if the value were changed."
         )
     if "famil" in name:

@@ -39,7 +39,7 @@ def flow_diagram(steps: Sequence[FlowStep], smallest: int) -> Flow:
     for step in steps:
         if step.excluded == 0:
             continue
-        reasons.append(step.step)
+        reasons.append(step.step.rstrip("."))
         excluded += step.excluded
         if excluded >= smallest:
             boxes.append(FlowBox(tuple(reasons), excluded, step.left))
@@ -48,5 +48,5 @@ def flow_diagram(steps: Sequence[FlowStep], smallest: int) -> Flow:
         before = boxes.pop() if boxes else FlowBox((), 0, 0)
         joined = (*before.reasons, *reasons)
         boxes.append(FlowBox(joined, before.excluded + excluded, steps[-1].left))
-    nobody = tuple(step.step for step in steps[1:-1] if step.excluded == 0)
+    nobody = tuple(step.step.rstrip(".") for step in steps[1:-1] if step.excluded == 0)
     return Flow(steps[0], tuple(boxes), nobody, steps[-1])

@@ -12,7 +12,7 @@ from training.words import (
     count,
     listed,
     measure_name,
-    number,
+    points,
 )
 
 BEDSIDE = ("auroc", "calibration_intercept", "calibration_slope", "sensitivity", "ppv")
@@ -30,12 +30,12 @@ def group_table(grouping: Grouping, smallest: int) -> Table:
     if grouping.equal_opportunity_difference is not None:
         note.append(
             "Equal opportunity difference (largest difference of sensitivity between groups): "
-            f"{number(grouping.equal_opportunity_difference)}."
+            f"{points(grouping.equal_opportunity_difference)}."
         )
     if grouping.demographic_parity_difference is not None:
         note.append(
             "Demographic parity difference (largest difference of the share in the high band): "
-            f"{number(grouping.demographic_parity_difference)}."
+            f"{points(grouping.demographic_parity_difference)}."
         )
     rows = tuple(_group_row(group, smallest) for group in grouping.groups)
     return Table(f"Test stays by {grouping.label.lower()}", tuple(columns), rows, " ".join(note))
@@ -96,7 +96,8 @@ def group_appendix(grouping: Grouping, smallest: int) -> list[Table]:
 def suppressed(smallest: int) -> str:
     """What stands where a group is too small to be shown."""
     return (
-        f"Not shown: fewer than {smallest} stays or outcomes, or such a group could be worked out."
+        f"Not shown: fewer than {smallest} stays or outcomes, or a number that would give such a "
+        "group away."
     )
 
 

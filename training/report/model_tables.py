@@ -2,19 +2,28 @@
 
 from collections.abc import Sequence
 
+from training.explanation.importance import family_of
+from training.explanation.labels import described, label
 from training.findings import (
     Explanation,
     LeakageAudit,
     LeakFinding,
 )
 from training.report.artifacts import RunArtifacts
-from training.report.table import Table, estimate, table
+from training.report.table import Cell, Table, estimate, table
 from training.words import (
     count,
     number,
     percent,
     sign_name,
 )
+
+SHOWN = 20
+
+
+def feature_label(run: RunArtifacts, name: str) -> str:
+    """A feature in a few words; its name where the model does not declare it."""
+    return next((label(each) for each in run.features if each.name == name), name)
 
 
 def strongest_table(run: RunArtifacts) -> Table:
@@ -23,19 +32,23 @@ def strongest_table(run: RunArtifacts) -> Table:
     used = {feature.name: feature for feature in run.reference.features}
     strongest = run.explanation.strongest if run.explanation else run.strongest
     return table(
-        "The twenty features that move risks most",
+        "The features that move risks most",
         ("Feature", "What it is", "Family", "Mean size (log-odds)", "Missing in training"),
         (
             (
-                name,
-                declared[name].description if name in declared else "not declared in the model",
-                declared[name].family.replace("_", " ") if name in declared else "",
+                feature_label(run, name),
+                Cell(
+                    described(declared[name]) if name in declared else "not declared in the model",
+                    name,
+                ),
+                family_of(declared[name]).replace("_", " ") if name in declared else "",
                 number(size),
                 percent(used[name].missing) if name in used else "",
             )
-            for name, size in strongest[:20]
+            for name, size in strongest[:SHOWN]
         ),
-        "Mean absolute contribution over test stays (TreeSHAP). Associations, not causes.",
+        "Mean absolute contribution over test stays (TreeSHAP). Associations, not causes. "
+        f"At most {SHOWN} are shown.",
     )
 
 
@@ -56,7 +69,7 @@ def family_table(explanation: Explanation) -> Table:
     )
 
 
-def stability_table(explanation: Explanation) -> Table:
+def stability_table(run: RunArtifacts, explanation: Explanation) -> Table:
     """How steadily features belong to the ten strongest."""
     stability = explanation.stability
     return table(
@@ -64,7 +77,7 @@ def stability_table(explanation: Explanation) -> Table:
         ("Feature", "Times among the ten strongest", "Median rank"),
         (
             (
-                each.feature,
+                feature_label(run, each.feature),
                 f"{each.times_in_top_ten} of {stability.refits}",
                 number(each.median_rank, 1),
             )
@@ -73,7 +86,7 @@ def stability_table(explanation: Explanation) -> Table:
     )
 
 
-def leak_tables(leakage: LeakageAudit) -> list[Table]:
+def leak_tables(run: RunArtifacts, leakage: LeakageAudit) -> list[Table]:
     """What the audit flagged, and the features that discriminate best alone."""
     tables = [
         _leak_table(caption, found)
@@ -87,7 +100,7 @@ def leak_tables(leakage: LeakageAudit) -> list[Table]:
         table(
             "The best single features on the training stays",
             ("Feature", "AUROC alone"),
-            ((name, number(value)) for name, value in leakage.strongest_alone),
+            ((feature_label(run, name), number(value)) for name, value in leakage.strongest_alone),
             f"A feature that reaches {number(leakage.limit, 2)} alone is looked at as a leak.",
         )
     )

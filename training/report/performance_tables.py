@@ -25,8 +25,14 @@ from training.words import (
 NOT_MEASURED = "\u2013"
 
 
-def performance_table(evaluation: Evaluation) -> Table:
-    """Every measure of the model and of what it is compared with."""
+def performance_table(evaluation: Evaluation, high_from: float) -> Table:
+    """Every measure of the model and of what it is compared with.
+
+    Args:
+        evaluation: of the test stays.
+        high_from: the risk at which the high band begins.
+
+    """
     peers = {"model": evaluation.model, **evaluation.baselines}
     keys = list(dict.fromkeys(key for measures in peers.values() for key in measures))
     return table(
@@ -45,7 +51,10 @@ def performance_table(evaluation: Evaluation) -> Table:
         ),
         f"Intervals: {count(evaluation.resamples)} bootstrap samples of the patients. LACE and "
         "HOSPITAL rank by their points; where a measure needs a probability, their points were "
-        "fitted to this hospital, which flatters them.",
+        "fitted to this hospital, which flatters them. The high band begins at a risk of "
+        f"{threshold(high_from)}. AUROC: area under the curve of sensitivity against false alarms; "
+        "AUPRC: under that of precision against sensitivity; PPV: share of those in the band who "
+        "come back.",
     )
 
 
@@ -79,7 +88,7 @@ def calibration_table(evaluation: Evaluation) -> Table:
         ("Group", "Stays", "Predicted", "Observed"),
         (
             (
-                f"{position}",
+                _position(position, len(evaluation.calibration.groups)),
                 count(group.stays),
                 percent(group.predicted),
                 share_estimate(group.observed),
@@ -87,6 +96,11 @@ def calibration_table(evaluation: Evaluation) -> Table:
             for position, group in enumerate(evaluation.calibration.groups, start=1)
         ),
     )
+
+
+def _position(position: int, groups: int) -> str:
+    ends = {1: "1 (lowest risks)", groups: f"{groups} (highest risks)"}
+    return ends.get(position, f"{position}")
 
 
 def decision_peers(points: Sequence[NetBenefit]) -> list[str]:
@@ -118,7 +132,6 @@ def decision_table(points: Sequence[NetBenefit]) -> Table:
 
 def capacity_table(capacities: Sequence[Capacity]) -> Table:
     """What following up the stays with the highest risks brings."""
-    peers = list(dict.fromkeys(name for each in capacities for name in each.peers_ppv))
     return table(
         "If a ward can follow up only so many",
         (
@@ -129,7 +142,6 @@ def capacity_table(capacities: Sequence[Capacity]) -> Table:
             "Sensitivity",
             "Stays per readmission",
             "Alerts a week",
-            *(f"PPV of {peer_name(peer)}" for peer in peers),
         ),
         (
             (
@@ -140,12 +152,28 @@ def capacity_table(capacities: Sequence[Capacity]) -> Table:
                 share_estimate(each.sensitivity),
                 plain_estimate(each.number_needed_to_evaluate, 1),
                 "not known" if each.alerts_per_week is None else number(each.alerts_per_week, 1),
-                *(share_estimate(each.peers_ppv.get(peer)) for peer in peers),
             )
             for each in capacities
         ),
         "PPV: share of those followed up who come back. Sensitivity: share of all who come back "
         "that are among them. Where dates are shifted per patient, a week means nothing.",
+    )
+
+
+def capacity_peers_table(capacities: Sequence[Capacity]) -> Table:
+    """Who comes back among as many stays, by the model and by what it is compared with."""
+    peers = list(dict.fromkeys(name for each in capacities for name in each.peers_ppv))
+    return table(
+        "PPV: share of those followed up who come back, if chosen by",
+        ("Highest risks", "This model", *map(peer_name, peers)),
+        (
+            (
+                percent(each.share, 0),
+                share_estimate(each.ppv),
+                *(share_estimate(each.peers_ppv.get(peer)) for peer in peers),
+            )
+            for each in capacities
+        ),
     )
 
 

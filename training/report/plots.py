@@ -34,7 +34,7 @@ def roc_curve(risks: Mapping[str, FloatArray], outcome: BoolArray, source: str) 
         found, false = _counts(score, outcome)
         axes.plot(false / false[-1], found / found[-1], color=colour, label=name)
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", linewidth=1)
-    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1))
+    axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="lower right", frameon=False)
     return svg(drawn)
 
@@ -169,7 +169,12 @@ def decision_curve(points: Sequence[NetBenefit], names: Mapping[str, str], sourc
 
 
 def subgroup_forest(
-    groupings: Sequence[Grouping], measure: str, title: str, ideal: float | None, source: str
+    groupings: Sequence[Grouping],
+    measure: str,
+    title: str,
+    ideal: float | None,
+    source: str,
+    axis: str,
 ) -> str:
     """A measure with its interval in every group that may be shown, attribute by attribute.
 
@@ -179,6 +184,7 @@ def subgroup_forest(
         title: of the plot.
         ideal: where a line is drawn; None for none.
         source: what the records are, shown under the title.
+        axis: what is drawn, with its unit, and which way is which.
 
     """
     rows: list[tuple[str, float | None, float | None, float | None]] = []
@@ -208,6 +214,7 @@ def subgroup_forest(
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(axis="x", color="#e0e0e0", linewidth=0.6)
     axes.set_axisbelow(True)
+    axes.set_xlabel(axis)
     return svg(drawn)
 
 

@@ -75,7 +75,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         "flow": flow_diagram(run.flow, smallest),
         "gates": run_tables.gate_table(run.gates) if run.gates else None,
         "discrimination": figures.discrimination_figures(run),
-        "performance": performance_tables.performance_table(evaluation),
+        "performance": performance_tables.performance_table(evaluation, run.reference.high_from),
         "differences": performance_tables.difference_table(
             evaluation.differences, "Differences to what it is compared with"
         ),
@@ -84,6 +84,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         "decision": figures.decision_figure(run),
         "decision_table": performance_tables.decision_table(evaluation.net_benefit),
         "capacities": performance_tables.capacity_table(evaluation.capacities),
+        "capacity_peers": performance_tables.capacity_peers_table(evaluation.capacities),
         "forests": figures.subgroup_figures(run, run.fairness) if run.fairness else [],
         "groups": [
             (
@@ -102,12 +103,16 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         "explanation": figures.explanation_figures(run),
         "dependence": figures.dependence_figures(run),
         "families": model_tables.family_table(run.explanation) if run.explanation else None,
-        "stability": model_tables.stability_table(run.explanation) if run.explanation else None,
-        "leaks": model_tables.leak_tables(run.leakage) if run.leakage else [],
+        "stability": model_tables.stability_table(run, run.explanation)
+        if run.explanation
+        else None,
+        "leaks": model_tables.leak_tables(run, run.leakage) if run.leakage else [],
         "learning": performance_tables.learning_table(run.learning) if run.learning else None,
         "learning_figure": figures.learning_figure(run),
         "search": run_tables.search_table(run.search) if run.search else None,
-        "champion": performance_tables.difference_table(champion, "Differences to the model in use")
+        "champion": performance_tables.difference_table(
+            champion, "This model minus the model in use"
+        )
         if champion
         else None,
         "changes": run_tables.change_tables(run.changes) if run.changes else [],

@@ -11,12 +11,22 @@ from training.findings import (
 from training.report.artifacts import RunArtifacts
 from training.report.table import Table, table
 from training.words import (
+    calibration_formula,
     count,
     number,
 )
 
 SHOWN_TRIALS = 20
 SHOWN_UNJUDGED = 3
+SETTINGS = {
+    "max_depth": "Depth of a tree",
+    "eta": "Learning rate",
+    "subsample": "Share of stays for a tree",
+    "colsample_bynode": "Share of features for a split",
+    "reg_lambda": "L2 penalty",
+    "min_child_weight": "Least weight of a leaf",
+}
+"""Settings of the trees, in words."""
 
 
 def gate_table(gated: Gated) -> Table:
@@ -42,12 +52,17 @@ def _few(sentences: tuple[str, ...]) -> str:
     """At most three; groups that are too small are named elsewhere."""
     if len(sentences) <= SHOWN_UNJUDGED:
         return "; ".join(sentences) or "nothing"
-    return f"{len(sentences)} things, such as {sentences[0]}"
+    return f"{len(sentences)} in all; the first is {sentences[0]}"
 
 
 def gate_word(result: GateResult) -> str:
     """Passed, waived or failed."""
     return "passed" if result.passed else "waived" if result.waived else "failed"
+
+
+def setting_name(key: str) -> str:
+    """A setting of the trees, in words."""
+    return SETTINGS.get(key, key.replace("_", " "))
 
 
 def search_table(search: Search) -> Table:
@@ -57,13 +72,21 @@ def search_table(search: Search) -> Table:
     names = sorted({name for trial in shown for name in trial.settings})
     return table(
         f"The best {len(shown)} of {len(search.trials)} settings tried",
-        ("Trial", "Log loss, out of fold", "State", *(name.replace("_", " ") for name in names)),
+        (
+            "Trial",
+            "Log loss, out of fold",
+            "State",
+            *map(setting_name, names),
+        ),
         (
             (
                 f"{trial.number} (chosen)" if trial.number == search.best else f"{trial.number}",
-                number(trial.loss, 5),
+                number(trial.loss, 4),
                 trial.state,
-                *(f"{trial.settings[name]:g}" if name in trial.settings else "" for name in names),
+                *(
+                    f"{trial.settings[name]:.3g}" if name in trial.settings else ""
+                    for name in names
+                ),
             )
             for trial in shown
         ),
@@ -77,6 +100,7 @@ def change_tables(changes: ChampionChanges) -> list[Table]:
             caption,
             (what, "Model in use", "This model"),
             ((change.name, change.before, change.after) for change in found),
+            words=True,
         )
         for caption, what, found in (
             ("Choices that changed", "Choice", changes.settings),
@@ -91,7 +115,9 @@ def choice_table(run: RunArtifacts) -> Table:
     rows = [
         (place, value) for place, value in _choices(msgspec.to_builtins(run.study)) if value != ""
     ]
-    return table("Choices of the study", ("Choice", "Value"), rows)
+    return table(
+        "Every choice, by its place in the study file", ("Choice", "Value"), rows, words=True
+    )
 
 
 def _choices(value: object, place: str = "") -> list[tuple[str, str]]:
@@ -111,7 +137,7 @@ def _choices(value: object, place: str = "") -> list[tuple[str, str]]:
         return [(place, ", ".join(map(str, value)) or "none")]
     if isinstance(value, bool):
         return [(place, "yes" if value else "no")]
-    return [(place, str(value))]
+    return [(place, "not said" if value is None else str(value))]
 
 
 def fact_table(run: RunArtifacts) -> Table:
@@ -137,9 +163,8 @@ def fact_table(run: RunArtifacts) -> Table:
         ("Trees", count(facts.trees)),
         (
             "Calibration",
-            f"logit p = {number(run.calibration.slope)} x margin "
-            f"{number(run.calibration.intercept, signed=True)}",
+            calibration_formula(run.calibration.slope, run.calibration.intercept),
         ),
         *((f"Version of {name}", version) for name, version in facts.packages.items()),
     ]
-    return table("Facts of the run", ("Fact", "Value"), rows)
+    return table("Facts of the run", ("Fact", "Value"), rows, words=True)

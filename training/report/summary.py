@@ -6,6 +6,7 @@ from training.findings import Evaluation, Fairness, Gated, Subgroup
 from training.report.artifacts import RunArtifacts
 from training.risk_model import Interval
 from training.words import (
+    attribute_name,
     count,
     interval,
     listed,
@@ -34,7 +35,7 @@ def summary(run: RunArtifacts) -> list[Point]:
         Point("What it says", _what(run)),
         Point("Whom it learned from", _who(run)),
         Point("How well it tells stays apart", _discrimination(run.evaluation)),
-        Point("Beside what is used today", _beside(run.evaluation)),
+        Point("Beside simpler scores and the model in use", _beside(run.evaluation)),
         Point("Whether its risks can be taken at their word", _calibration(run.evaluation)),
     ]
     if run.evaluation.capacities:
@@ -68,12 +69,13 @@ def _who(run: RunArtifacts) -> tuple[str, ...]:
     )
     deaths = small_count(evaluation.deaths, run.study.evaluation.smallest_cell)
     return (
-        f"{count(facts.train_stays)} stays of {count(facts.train_patients)} patients, "
-        f"{count(facts.train_readmissions)} of them followed by a readmission. {dates}",
+        f"{count(facts.train_stays)} stays of {count(facts.train_patients)} patients; "
+        f"{count(facts.train_readmissions)} of the stays were followed by a readmission. {dates}",
         f"It was then judged on {count(evaluation.stays)} stays of {count(evaluation.patients)} "
-        f"other patients, of which {count(evaluation.readmissions)} "
-        f"({percent(evaluation.readmissions / max(1, evaluation.stays))}) were; {deaths} of these "
-        f"patients died within {facts.horizon_days} days without coming back.",
+        f"other patients; {count(evaluation.readmissions)} "
+        f"({percent(evaluation.readmissions / max(1, evaluation.stays))}) of these stays were "
+        f"followed by a readmission, {deaths} by a death within {facts.horizon_days} days "
+        "without one.",
     )
 
 
@@ -101,7 +103,7 @@ def _discrimination(evaluation: Evaluation) -> tuple[str, ...]:
 
 def _beside(evaluation: Evaluation) -> tuple[str, ...]:
     sentences = [
-        f"{_verdict(differences['auroc'])} {peer_in_sentence(name)}, whose AUROC is "
+        f"It is {_verdict(differences['auroc'])} {peer_in_sentence(name)}, whose AUROC is "
         f"{measured(evaluation.baselines.get(name, {}), 'auroc')}; the difference is "
         f"{interval(differences['auroc'], 'auroc', signed=True)}."
         for name, differences in evaluation.differences.items()
@@ -112,10 +114,10 @@ def _beside(evaluation: Evaluation) -> tuple[str, ...]:
 
 def _verdict(difference: Interval) -> str:
     if difference.low is not None and difference.low > 0:
-        return "Clearly better than"
+        return "clearly better than"
     if difference.high is not None and difference.high < 0:
-        return "Clearly worse than"
-    return "Not clearly different from"
+        return "clearly worse than"
+    return "not clearly different from"
 
 
 def _calibration(evaluation: Evaluation) -> tuple[str, ...]:
@@ -188,18 +190,19 @@ def less_certain(fairness: Fairness | None, tolerance: float) -> tuple[str, ...]
             if group.suppressed:
                 hidden.setdefault(label, []).append(group.name)
             elif faults := shortfalls(group, tolerance):
-                sentences.append(f"Clearly worse for {label}: {group.name}. {'; '.join(faults)}.")
+                told = "; ".join(faults)
+                sentences.append(f"Clearly worse for {label} {group.name}: {told}.")
             elif _is_unsure(group):
                 unsure.setdefault(label, []).append(group.name)
     if unsure:
         sentences.append(f"Too few stays to say for {_by_attribute(unsure)}.")
     if hidden:
         sentences.append(
-            f"Not shown, since fewer than {fairness.smallest_cell} stays or outcomes would be, or "
-            f"give another group away: {_by_attribute(hidden)}."
+            f"Not shown, since there are fewer than {fairness.smallest_cell} stays or outcomes, or "
+            f"since the numbers would give such a group away: {_by_attribute(hidden)}."
         )
     if fairness.absent:
-        names = listed([name.replace("_", " ") for name in fairness.absent])
+        names = listed([attribute_name(name).lower() for name in fairness.absent])
         sentences.append(f"Not on record, so nobody knows: {names}.")
     return tuple(sentences) or ("No group was found for which it does clearly worse.",)
 
@@ -218,16 +221,16 @@ def shortfalls(group: Subgroup, tolerance: float) -> list[str]:
     """
     found = [
         f"{name} {interval(gap, key, signed=True)} against the others"
-        for key, name in (("auroc", "AUROC"), ("sensitivity", "Sensitivity"))
+        for key, name in (("auroc", "AUROC"), ("sensitivity", "sensitivity at the high band"))
         if (gap := group.gaps.get(key)) is not None and gap.high is not None and gap.high < 0
     ]
     intercept = group.measures.get("calibration_intercept")
     if intercept is not None and intercept.low is not None and intercept.high is not None:
         said = f"calibration intercept {interval(intercept, 'calibration_intercept')}"
         if intercept.low > tolerance:
-            found.append(f"Risks too low, {said}")
+            found.append(f"risks too low, {said}")
         elif intercept.high < -tolerance:
-            found.append(f"Risks too high, {said}")
+            found.append(f"risks too high, {said}")
     return found
 
 

@@ -35,10 +35,14 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     note: str = ""
+    words: bool = False
+    """Whether no column is one of numbers, whatever stands in it."""
 
     @property
     def numeric(self) -> tuple[bool, ...]:
         """Whether a column holds numbers, which stand under each other, and not text."""
+        if self.words:
+            return (False,) * len(self.columns)
         columns = zip(*(row.cells for row in self.rows if row.cells), strict=False)
         shares = [[bool(_NUMERIC.fullmatch(cell.text)) for cell in column] for column in columns]
         found = tuple(2 * sum(share) >= len(share) for share in shares)
@@ -46,7 +50,12 @@ class Table:
 
 
 def table(
-    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str | Cell]], note: str = ""
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Cell]],
+    note: str = "",
+    *,
+    words: bool = False,
 ) -> Table:
     """A table whose rows start with their heading."""
     made = tuple(
@@ -56,7 +65,7 @@ def table(
         )
         for first, *rest in rows
     )
-    return Table(caption, tuple(columns), made, note)
+    return Table(caption, tuple(columns), made, note, words)
 
 
 def estimate(value: Interval | None, key: str, *, signed: bool = False) -> Cell:

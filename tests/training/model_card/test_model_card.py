@@ -218,7 +218,7 @@ def test_the_page_reads_well_and_lists_the_missing_first(run_artifacts):
     assert text.index("What is missing</h2>") < text.index('<h2 id="hti1"')
     assert "Simulated records." in parsed.words
     assert "mandatory" not in parsed.words
-    assert "://" not in text
+    assert "://" not in text.replace("https://doi.org/10.", "")
 
 
 def test_hostile_answers_are_text_on_the_page_and_in_markdown(run_artifacts):

@@ -101,11 +101,14 @@ def test_plots_are_drawn_the_same_from_the_same_findings_and_from_few():
         lambda: plots.calibration_curve(curve, "simulated"),
         lambda: plots.calibration_curve(CalibrationCurve((), ()), "simulated"),
         lambda: plots.decision_curve(points, {"model": "This model"}, "simulated"),
-        lambda: plots.subgroup_forest([grouping], "auroc", "AUROC", None, "simulated"),
+        lambda: plots.subgroup_forest([grouping], "auroc", "AUROC", None, "simulated", "AUROC"),
     ):
         first = draw()
         assert first == draw()
         assert "simulated" in first
-    forest = plots.subgroup_forest([grouping], "auroc", "AUROC", 0.5, "simulated")
+    forest = plots.subgroup_forest(
+        [grouping], "auroc", "AUROC", 0.5, "simulated", "AUROC (0.5 is chance)"
+    )
     assert "female" in forest
+    assert "AUROC (0.5 is chance)" in forest
     assert "unknown" not in forest
