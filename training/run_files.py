@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from fhir_mappings.features.declaration import Feature
+from fhir_mappings.profiles import SIMULATED
 from training.findings import RunFacts
 from training.fitted import Fitted, Incumbent
 from training.monitoring.drift import shares
@@ -28,8 +29,6 @@ INTENDED_POPULATION = (
 POPULATION_OF_A_FILE = (
     "The stays that an external cohort file names; the rules of readmit did not choose them."
 )
-SIMULATED = "simulated"
-"""The site profile of the simulated hospital: whatever is made from its records says so."""
 _TENTHS = np.linspace(0, 1, 11)
 _DECISIVE = ("numpy", "xgboost-cpu", "xgboost")
 """Packages whose versions decide what the trees are."""
@@ -84,7 +83,7 @@ def run_facts(fitted: Fitted, incumbent: Incumbent | None) -> RunFacts:
         code_version=version("readmit"),
         seed=fitted.study.seed,
         profile=data.profile,
-        simulated=data.profile == SIMULATED,
+        simulated=data.profile in SIMULATED,
         horizon_days=data.horizon_days,
         calendar=data.calendar,
         split=fitted.split.sentence,

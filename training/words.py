@@ -52,7 +52,7 @@ ATTRIBUTES = {
     "language": "Language",
     "payer": "Payer",
     "site": "Site",
-    "discharge_to": "Discharged to",
+    "discharge_to": "Discharge destination",
 }
 """What patients and stays are grouped by."""
 _SIGNS = {

@@ -16,6 +16,8 @@ from fhir_mappings.errors import SiteProfileError
 
 SHIPPED = ("default", "mimic", "synthea", "clinosim", "simulated")
 """The profiles that ship with readmit."""
+SIMULATED = frozenset({"simulated", "clinosim", "synthea"})
+"""Those of records whose patients do not exist: whatever is made from them says so."""
 
 
 class EncounterRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

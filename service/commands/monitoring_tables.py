@@ -30,7 +30,7 @@ def monitor_tables(report: "MonitorReport", path: Path) -> Iterator[RenderableTy
     if not report.enough:
         yield "Too few stays to say anything."
         return
-    if report.trained_until and (report.first_discharge or "")[:10] <= report.trained_until:
+    if report.flattered:
         yield (
             "Some of these stays are from the time that the model was made from: measures on them "
             "flatter it."

@@ -140,19 +140,21 @@ def representativeness(run: RunArtifacts) -> Paragraphs:
         for each in run.fairness.groupings
     ]
     if run.fairness.absent:
-        names = listed([attribute_name(name) for name in run.fairness.absent])
+        names = listed([attribute_name(name).lower() for name in run.fairness.absent])
         lines.append(f"Not on record: {names}.")
     return (f"Of the {count(run.evaluation.stays)} test stays:", *lines)
 
 
 def _shares(grouping: Grouping, stays: int, smallest: int) -> str:
-    groups = [
-        f"{group.name} {count(group.stays)} ({percent(group.stays / stays)})"
-        if group.stays is not None
-        else f"{group.name} not shown (fewer than {smallest}, or to hide such a group)"
+    shown = ", ".join(
+        f"{group.name}: {count(group.stays)} ({percent(group.stays / stays)})"
         for group in grouping.groups
-    ]
-    return f"{grouping.label}: {', '.join(groups)}."
+        if group.stays is not None
+    )
+    hidden = listed([group.name for group in grouping.groups if group.stays is None])
+    why = f"fewer than {smallest} stays or outcomes, or to hide such a group"
+    parts = [shown, f"not shown ({why}): {hidden}" if hidden else ""]
+    return f"{grouping.label}. {'; '.join(part for part in parts if part)}."
 
 
 def fairness_approach(run: RunArtifacts) -> Paragraphs:
@@ -160,14 +162,16 @@ def fairness_approach(run: RunArtifacts) -> Paragraphs:
     if run.fairness is None:
         return ()
     gates = run.study.gates
+    equal = listed([attribute_name(name).lower() for name in gates.equal_opportunity])
     looked = listed([each.label.lower() for each in run.fairness.groupings])
     return (
         f"Every measure is taken by {looked or 'no attribute, since none is on record'}, with gaps "
         "to the other stays on the same samples of patients.",
         "A model is refused, unless waived in writing, where a group is by its interval behind the "
-        f"others by more than {number(gates.subgroup_auroc, 2)} in AUROC or "
-        f"{percent(gates.subgroup_sensitivity, 0)} in sensitivity, or its calibration intercept "
-        f"is more than {number(gates.subgroup_intercept, 2)} from 0.",
+        f"others by more than {number(gates.subgroup_auroc, 2)} in AUROC, or its calibration "
+        f"intercept is more than {number(gates.subgroup_intercept, 2)} from 0, or where it is "
+        f"behind by more than {number(100 * gates.subgroup_sensitivity, 0)} points in sensitivity: "
+        f"the last is asked by {equal or 'no attribute'}.",
     )
 
 

@@ -82,9 +82,11 @@ def limitations(run: RunArtifacts) -> Paragraphs:
     if run.simulated:
         found.append("The records are simulated: no figure is evidence for patients.")
     needed = run.study.gates.fewest_test_readmissions
-    judged = small_count(evaluation.readmissions, run.study.evaluation.smallest_cell)
     if evaluation.readmissions < needed:
-        found.append(f"The test has {judged} readmissions; an interval needs {count(needed)}.")
+        found.append(
+            f"The test has {_test_readmissions(run)} readmissions; an interval needs "
+            f"{count(needed)}."
+        )
     if run.leakage is not None and run.leakage.findings:
         names = listed([each.feature for each in run.leakage.findings])
         found.append(f"The leakage audit flagged {names}.")
@@ -176,12 +178,21 @@ def testing_data(run: RunArtifacts) -> Paragraphs:
     evaluation = run.evaluation
     deaths = small_count(evaluation.deaths, run.study.evaluation.smallest_cell)
     trained = percent(run.facts.train_readmissions / max(1, run.facts.train_stays))
-    judged = percent(evaluation.readmissions / max(1, evaluation.stays))
+    # A share and the stays that it is of would give a small count away.
+    judged = (
+        "too few to be told"
+        if 0 < evaluation.readmissions < run.study.evaluation.smallest_cell
+        else percent(evaluation.readmissions / max(1, evaluation.stays))
+    )
     return (
         f"{count(evaluation.stays)} stays of {count(evaluation.patients)} patients, "
-        f"{count(evaluation.readmissions)} followed by a readmission, {deaths} deaths without one. "
+        f"{_test_readmissions(run)} followed by a readmission, {deaths} deaths without one. "
         f"Readmitted: {judged} in the test, {trained} in training.",
     )
+
+
+def _test_readmissions(run: RunArtifacts) -> str:
+    return small_count(run.evaluation.readmissions, run.study.evaluation.smallest_cell)
 
 
 def validation_process(run: RunArtifacts) -> Paragraphs:
@@ -201,7 +212,7 @@ def flow(run: RunArtifacts) -> Paragraphs:
         f"Training: {count(facts.train_stays)} stays, {count(facts.train_patients)} patients, "
         f"{count(facts.train_readmissions)} readmissions. Test: {count(run.evaluation.stays)} "
         f"stays, {count(run.evaluation.patients)} patients, "
-        f"{count(run.evaluation.readmissions)} readmissions.",
+        f"{_test_readmissions(run)} readmissions.",
     )
 
 

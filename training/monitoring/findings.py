@@ -117,3 +117,10 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     """What must hold for the estimate to do so."""
     months: tuple[Month, ...] = ()
     alerts: tuple[Alert, ...] = ()
+
+    @property
+    def flattered(self) -> bool:
+        """Whether the model was made from the time of some of these stays."""
+        if self.trained_until is None or self.first_discharge is None:
+            return False
+        return self.first_discharge[:10] <= self.trained_until

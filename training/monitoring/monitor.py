@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fhir_mappings.errors import StudyError
-from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.profiles import SIMULATED, SiteProfile
 from fhir_mappings.records.instants import as_datetime, from_datetime
 from fhir_mappings.store import Store
 from training.findings import Measures
@@ -32,7 +32,6 @@ from training.monitoring.unit_change import (
     unit_change_in_values,
 )
 from training.risk_model import RiskModel
-from training.run_files import SIMULATED
 from training.study import Study
 from training.study_data import FloatArray
 
@@ -161,7 +160,7 @@ def _facts(
         version=model.version,
         fingerprint=model.fingerprint,
         profile=profile.name,
-        simulated=profile.name == SIMULATED,
+        simulated=profile.name in SIMULATED,
         horizon_days=model.horizon_days,
         since=None,
         until=None,

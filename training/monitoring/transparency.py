@@ -20,6 +20,7 @@ from fhir_mappings.errors import StudyError
 from training.monitoring.disclosure import Table, publishable, rounded
 from training.monitoring.findings import MonitorReport
 from training.risk_model import Interval
+from training.words import ATTRIBUTES
 
 SMALLEST_CELL = 11
 """As the Centers for Medicare & Medicaid Services ask for: no count from 1 to 10."""
@@ -40,7 +41,7 @@ _MEASURES = {
         "1 is ideal; below it high risks are too high and low ones too low.",
     ),
 }
-_TITLES = {"band": "Risk band", "sex": "Sex", "age_band": "Age", "outcome": "What followed"}
+_TITLES = {**ATTRIBUTES, "band": "Risk band", "outcome": "What followed"}
 
 
 class PublishedMeasure(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     """Of the stays that were scored, and of those whose outcome is known."""
     measures: tuple[PublishedMeasure, ...]
     """Empty where too few outcomes are known."""
+    flattered: bool = False
+    """Whether stays from the time of training are among those that were measured."""
 
 
 def transparency(
@@ -110,6 +113,7 @@ def transparency(
         smallest=smallest,
         tables=tables,
         measures=_measures(report, smallest),
+        flattered=report.flattered,
     )
 
 

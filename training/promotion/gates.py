@@ -19,6 +19,8 @@ from training.risk_model import Interval
 from training.study import Gates, Study, Waiver
 from training.words import attribute_name, count, interval, number, peer_in_sentence
 
+SMALLEST_TOLD = 11
+"""As the Centers for Medicare & Medicaid Services ask for: no count from 1 to 10."""
 Refit = Callable[[], bytes]
 """Fits the model anew from the data at hand and returns ``model.ubj``."""
 
@@ -102,9 +104,9 @@ def _discrimination(evidence: Evidence, gates: Gates, champion: InUse | None) ->
         return gate
     gate.require(
         evaluation.readmissions >= gates.fewest_test_readmissions,
-        f"{count(evaluation.readmissions)} readmissions among {count(evaluation.stays)} test "
-        f"stays; at least {gates.fewest_test_readmissions} are needed for an interval that says "
-        "anything",
+        f"{_few_or_count(evaluation.readmissions)} readmissions among {count(evaluation.stays)} "
+        f"test stays; at least {gates.fewest_test_readmissions} are needed for an interval that "
+        "says anything",
         "test readmissions",
     )
     auroc = evaluation.model.get("auroc", _UNKNOWN)
@@ -125,6 +127,12 @@ def _discrimination(evidence: Evidence, gates: Gates, champion: InUse | None) ->
         else:
             _beside(gate, evaluation, peer, peer_in_sentence(peer))
     return gate
+
+
+def _few_or_count(readmissions: int) -> str:
+    """Reasons are kept on record and stand on the model card, where small counts are not told."""
+    small = 0 < readmissions < SMALLEST_TOLD
+    return f"fewer than {SMALLEST_TOLD}" if small else count(readmissions)
 
 
 def _beside_champion(gate: _Gate, evidence: Evidence, champion: InUse | None) -> None:

@@ -36,7 +36,10 @@ def summary(run: RunArtifacts) -> list[Point]:
         Point("Whom it learned from", _who(run)),
         Point("How well it tells stays apart", _discrimination(run.evaluation)),
         Point("Beside simpler scores and the model in use", _beside(run.evaluation)),
-        Point("Whether its risks can be taken at their word", _calibration(run.evaluation)),
+        Point(
+            "Whether its risks can be taken at their word",
+            _calibration(run.evaluation, run.study.evaluation.smallest_cell),
+        ),
     ]
     if run.evaluation.capacities:
         points.append(Point("What a ward gets from it", _capacity(run.evaluation)))
@@ -120,14 +123,19 @@ def _verdict(difference: Interval) -> str:
     return "not clearly different from"
 
 
-def _calibration(evaluation: Evaluation) -> tuple[str, ...]:
+def _calibration(evaluation: Evaluation, smallest: int) -> tuple[str, ...]:
     groups = [g for g in evaluation.calibration.groups if g.observed.value is not None]
     stays = sum(group.stays for group in groups)
     sentences = []
     if stays:
         expected = sum(group.stays * group.predicted for group in groups) / stays
         seen = sum(group.stays * (group.observed.value or 0.0) for group in groups) / stays
-        sentences.append(f"It expected {percent(expected)} to come back, {percent(seen)} did.")
+        told = (
+            f"fewer than {smallest} of {count(stays)}"
+            if 0 < evaluation.readmissions < smallest
+            else percent(seen)
+        )
+        sentences.append(f"It expected {percent(expected)} to come back, {told} did.")
     sentences += [
         _against(
             evaluation.model.get("calibration_intercept"),
@@ -154,7 +162,7 @@ def _against(
 ) -> str:
     name = key.replace("calibration_", "")
     if found is None or found.value is None or found.low is None or found.high is None:
-        return f"The calibration {name} has no interval on so few stays: {interval(found, key)}."
+        return f"The calibration {name}, on so few stays: {interval(found, key)}."
     words = below if found.high < ideal else above if found.low > ideal else neither
     return f"{words}: {name} {interval(found, key)}."
 

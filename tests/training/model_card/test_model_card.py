@@ -177,7 +177,10 @@ def test_figures_are_those_of_the_run(run_artifacts):
 
 def test_small_groups_and_few_exclusions_are_not_counted_out(run_artifacts):
     card = model_card(run_artifacts, NOBODY)
-    assert "Other Race not shown (fewer than 11" in " ".join(card.hti1[12].answer)
+    assert (
+        "not shown (fewer than 11 stays or outcomes, or to hide such a group): Other Race"
+        in " ".join(card.hti1[12].answer)
+    )
     assert "Left against medical advice or Discharged to hospice (13)" in " ".join(
         card.hti1[10].answer
     )
@@ -265,3 +268,13 @@ def test_facts_that_are_not_asked_for_are_refused(tmp_path, content, said):
 def test_facts_that_are_absent_are_refused_with_their_name(tmp_path):
     with pytest.raises(StudyError, match=r"nowhere\.toml"):
         load_facts(tmp_path / "nowhere.toml")
+
+
+def test_a_test_with_few_readmissions_does_not_have_them_counted_on_the_card(tmp_path):
+    folder = Made().write(tmp_path / "run", ["plots"])
+    content = json.loads((folder / "evaluation.json").read_bytes())
+    content["readmissions"] = 7
+    (folder / "evaluation.json").write_text(json.dumps(content), encoding="utf-8")
+    card = card_markdown(model_card(read_run(folder), ModelCardFacts()))
+    assert "fewer than 11 followed by a readmission" in card
+    assert not re.search(r"\b7 (?:followed|readmissions)", card)

@@ -172,3 +172,11 @@ def test_where_nothing_may_be_published_the_issue_is_refused(tmp_path):
     assert transparency(betrayed, tmp_path).tables[0].cells == (Cell("high", 11),)
     with pytest.raises(StudyError, match="reveal a person"):
         transparency(later(groups={}, outcomes={}), tmp_path)
+
+
+@pytest.mark.parametrize(("first", "warned"), [("2024-02-29", True), ("2024-03-01", False)])
+def test_a_period_that_training_knew_is_said_to_flatter_the_model(tmp_path, first, warned):
+    begun = f"{first}T10:00:00Z"
+    told = msgspec.structs.replace(REPORT, trained_until="2024-02-29", first_discharge=begun)
+    page = render(transparency(told, tmp_path))
+    assert ("reaches back into the time that the model learned from" in page) == warned
