@@ -87,7 +87,7 @@ def test_a_gate_says_where_the_champion_may_know_the_patients_of_the_test(make_r
     run.change("run.json", champion_sha256=None, champion_unseen=None)
     run.change("evaluation.json", differences={})
     told = stopped(run, champion=CHAMPION)["discrimination"]
-    assert "not compared with champion" in told
+    assert "not compared with the model in use" in told
     assert "may have learned from" not in told
 
 
