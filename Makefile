@@ -45,8 +45,9 @@ format: $(VENV)/development ## Put the code into shape
 bench: $(VENV)/development ## Speed and quality against peers, as ratios in one run
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/runtime ## Make the generated parts of docs/
+docs: $(VENV)/runtime ## Make the generated pages of docs/ and the schema of the model card
 	$(BIN)/python -m fhir_mappings.features.reference > docs/reference/features.md
+	$(BIN)/python -c 'from training.model_card import card_schema; print(card_schema(), end="")' > training/model_card/model-card.schema.json
 
 lock: ## Pin direct and indirect dependencies with hashes (needs uv on the path)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build pyproject.toml -o requirements.lock

@@ -297,6 +297,7 @@ def _draw(folder: Path, fitted: Fitted, found: Findings) -> None:
     drawn = {
         "roc.svg": plots.roc_curve(rankings, judged.outcome, source),
         "precision_recall.svg": plots.precision_recall_curve(rankings, judged.outcome, source),
+        "calibration.svg": plots.calibration_curve(found.evaluation.calibration, source),
         "learning.svg": learning_plot(found.learning, source),
         **shap_plots(found.contributions, records, seed=fitted.study.seed),
     }

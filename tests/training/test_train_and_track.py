@@ -162,8 +162,6 @@ def test_the_same_study_is_drawn_the_same():
     for draw in (
         lambda: plots.roc_curve({"readmit": risk, "LACE": np.round(risk)}, outcome, "simulated"),
         lambda: plots.precision_recall_curve({"readmit": risk}, outcome, "simulated"),
-        lambda: plots.calibration_plot(risk, outcome, "simulated"),
-        lambda: plots.importance_plot([("age", 0.4), ("sodium", 0.2)], "simulated"),
     ):
         first = draw()
         assert first == draw()

@@ -167,9 +167,6 @@ def _spread(fairness: Fairness, measure: str) -> str:
 def explanation_figures(run: RunArtifacts) -> list[Figure]:
     """What training drew of the whole model: beeswarm, bars, stability."""
     names = [name for name in run.plots if not name.startswith(_ELSEWHERE)]
-    if any("bar" in name for name in names):
-        # The same bars, as MLflow shows them of every run.
-        names = [name for name in names if name != "importance"]
     return [
         _figure(run, name, run.plots[name], *_shown(run, name))
         for name in sorted(names, key=_reading_order)
