@@ -13,6 +13,7 @@ from service.commands.options import (
     MlrunsOption,
     ProfileOption,
     StoreOption,
+    StudyOption,
     plain,
     print_json,
     profile_for,
@@ -28,9 +29,6 @@ ALERTS = 10
 
 ModelOption = Annotated[
     Path | None, typer.Option(help="Folder of a risk model, instead of the champion.")
-]
-StudyOption = Annotated[
-    Path | None, typer.Option("--study", help="Study file with the thresholds; else the defaults.")
 ]
 SinceOption = Annotated[
     datetime | None,
