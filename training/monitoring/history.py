@@ -126,6 +126,8 @@ def trend_plot(table: pd.DataFrame, source: str) -> str:
     plots[3].bar(places, table["drifted"], color=_COLOUR, width=0.5)
     plots[3].set_ylabel("drifted inputs")
     plots[3].yaxis.set_major_locator(MaxNLocator(integer=True))
+    # A count: with none drifted the axis would show fractions of an input, and fewer than none.
+    plots[3].set_ylim(0, max(1, int(table["drifted"].max())) * 1.1)
     labels = [
         f"{made:%Y-%m-%d}"
         + (f"\nto {last[:10]}" if isinstance(last, str) else "")
