@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         app.state.serving.concepts.of("ICD10CM|I10")
         _spare_collector()
         yield
+        app.state.serving.keeping.close()
 
     # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.
     app = FastAPI(

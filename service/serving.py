@@ -13,6 +13,7 @@ from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.errors import RiskModelError
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
+from service.keeping import Keeping, open_keeping
 from service.problems import BusyError
 from service.settings import Settings
 
@@ -64,6 +65,7 @@ class Serving:
 
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
+        self.keeping: Keeping = open_keeping(settings)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_mappings.errors import ReadmitError
@@ -43,6 +43,29 @@ class Settings(BaseSettings):
         default=6, ge=1, le=50, description="How many reasons a score names; the rest is summed up."
     )
     store: Path = Field(default=Path("store"), description="The event store that the commands use.")
+    development: bool = Field(
+        default=False,
+        description="Answer everybody who reaches this machine's own address, as a developer with "
+        "all roles. On loopback alone, and never for real patients.",
+    )
+    database: str = Field(
+        default="sqlite:///readmit.db",
+        description="URL of the service's own database: SQLite, or postgresql://.",
+        repr=False,
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="File of the keys that identifiers are sealed with (`readmit keys new`). In "
+        "development mode one is made beside the database.",
+    )
+    keys: SecretStr | None = Field(
+        default=None, description="The content of a key file, instead of the file."
+    )
+    audit_anchor: Path | None = Field(
+        default=None,
+        description="File that the end of the audit's chain is anchored in; keep it on another "
+        "disk than the database. By default beside the SQLite file, or in the working folder.",
+    )
 
 
 def load_settings() -> Settings:

@@ -1,8 +1,11 @@
 """``/healthz`` and ``/readyz``: what a supervisor asks before it sends work."""
 
+from typing import Annotated
+
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from service.identity.access import open_to_all
 from service.openapi import json_answer, problems
 from service.serving import serving
 
@@ -21,7 +24,9 @@ class Health(msgspec.Struct, frozen=True):
     description="Answers as long as the process runs, with or without a model.",
     responses={200: json_answer(Health, "It runs.", Health("alive")), **problems()},
 )
-async def healthz() -> Response:
+async def healthz(
+    _: Annotated[None, open_to_all("Says nothing but that the process runs.")],
+) -> Response:
     """Answer at all."""
     return Response(msgspec.json.encode(Health("alive")), media_type="application/json")
 
@@ -33,7 +38,10 @@ async def healthz() -> Response:
     "reason.",
     responses={200: json_answer(Health, "It can score.", Health("ready")), **problems(503)},
 )
-async def readyz(request: Request) -> Response:
+async def readyz(
+    request: Request,
+    _: Annotated[None, open_to_all("A load balancer asks it without a token.")],
+) -> Response:
     """Answer once there is a model."""
-    _ = serving(request).model
+    serving(request).model  # noqa: B018  it raises where there is none
     return Response(msgspec.json.encode(Health("ready")), media_type="application/json")

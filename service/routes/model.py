@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request, Response
 from msgspec import Meta
 
 from service import examples
+from service.identity.access import requires
+from service.identity.caller import Caller
 from service.openapi import json_answer, problems
 from service.score import ModelIdentity
 from service.serving import serving
@@ -103,7 +105,9 @@ _EXAMPLE = ModelDescription(
     "not seen, and every input with its clinical rationale.",
     responses={200: json_answer(ModelDescription, "The model.", _EXAMPLE), **problems(503)},
 )
-async def get_model(request: Request) -> Response:
+async def get_model(
+    request: Request, _: Annotated[Caller, requires("DocumentReference", "r")]
+) -> Response:
     """Describe the model that is loaded."""
     here = serving(request)
     described = _description(here.model, here.profile.name)

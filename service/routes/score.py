@@ -11,7 +11,11 @@ from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.reading import read_bundle
 from fhir_mappings.timeline import Timeline
 from service import examples
+from service.audit.ledger import Entry
+from service.audit.vocabulary import Event
 from service.body import ACCEPTED, read_body
+from service.identity.access import requires
+from service.identity.caller import Caller
 from service.openapi import json_answer, problems
 from service.score import NotScored, NotSent, Score, Scored, UnreadRecord, encoded
 from service.scoring import choose_stay, score_stay
@@ -77,6 +81,7 @@ _BUNDLE: Final = {
 )
 async def post_score(
     request: Request,
+    caller: Annotated[Caller, requires("RiskAssessment", "c")],
     encounter_id: Annotated[
         str | None,
         Query(
@@ -106,8 +111,29 @@ async def post_score(
     _ = here.model
     with here.room():
         body = await read_body(request, here.settings.body_limit)
-        content = await here.compute(lambda: encoded(_score(here, body, encounter_id, moment)))
+        content = await here.compute(lambda: _answer(here, caller, body, encounter_id, moment))
     return Response(content, media_type="application/json")
+
+
+def _answer(
+    here: Serving, caller: Caller, body: bytes, encounter_id: str | None, as_of: int | None
+) -> bytes:
+    """Score, and enter it in the audit before anything is answered."""
+    score = _score(here, body, encounter_id, as_of)
+    here.keeping.audit.record(
+        Entry(
+            event=Event.SCORE_GIVEN,
+            caller=caller,
+            patient=score.subject,
+            route="/v1/score",
+            details={
+                "status": score.status,
+                "model": score.model.name,
+                "version": score.model.version,
+            },
+        )
+    )
+    return encoded(score)
 
 
 def _score(here: Serving, body: bytes, encounter_id: str | None, as_of: int | None) -> Score:

@@ -102,6 +102,13 @@ class Client:
         )
 
 
+def development(folder: Path, **settings: Any) -> Settings:
+    """Settings of a service in development mode that keeps everything in one folder."""
+    return Settings(
+        **{"development": True, "database": f"sqlite:///{folder / 'readmit.db'}", **settings}
+    )
+
+
 @contextmanager
 def running(app: FastAPI) -> Iterator[Client]:
     with ExitStack() as stack:
@@ -116,31 +123,34 @@ def model() -> LinearModel:
 
 
 @pytest.fixture(scope="session")
-def client(model: LinearModel) -> Iterator[Client]:
+def client(model: LinearModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """The service with defaults and a model."""
-    with running(create_app(Settings(), model)) as client:  # type: ignore[arg-type]  # stands in
+    settings = development(tmp_path_factory.mktemp("service"))
+    with running(create_app(settings, model)) as client:  # type: ignore[arg-type]  # stands in
         yield client
 
 
 @pytest.fixture
-def client_with(model: LinearModel) -> Iterator[Callable[..., Client]]:
+def client_with(model: LinearModel, tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Start the service with other settings, or with another model."""
     with ExitStack() as stack:
 
         def start(served: LinearModel = model, **settings: Any) -> Client:
-            app = create_app(Settings(**settings), served)  # type: ignore[arg-type]  # stands in
+            app = create_app(development(tmp_path, **settings), served)  # type: ignore[arg-type]  # stands in
             return stack.enter_context(running(app))
 
         yield start
 
 
 @pytest.fixture
-def client_loading() -> Iterator[Callable[[Path], Client]]:
+def client_loading(tmp_path: Path) -> Iterator[Callable[[Path], Client]]:
     """Start the service on a folder that should hold a risk model."""
     with ExitStack() as stack:
 
         def start(folder: Path) -> Client:
-            return stack.enter_context(running(create_app(Settings(risk_model=folder))))
+            return stack.enter_context(
+                running(create_app(development(tmp_path, risk_model=folder)))
+            )
 
         yield start
 

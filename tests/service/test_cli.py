@@ -49,7 +49,13 @@ def model(hospital) -> RiskModel:
 @pytest.fixture(scope="module")
 def ask(hospital) -> Iterator[Ask]:
     """The service with the model that the command has trained."""
-    app = create_app(Settings(mlruns=hospital.mlruns, max_reasons=batch.REASONS))
+    settings = Settings(
+        mlruns=hospital.mlruns,
+        max_reasons=batch.REASONS,
+        development=True,
+        database=f"sqlite:///{tmp_path_factory.mktemp('served')}/readmit.db",
+    )
+    app = create_app(settings)
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(app.router.lifespan_context(app)),

@@ -1,0 +1,130 @@
+"""Writing the audit: in the same transaction as what it records, or not at all.
+
+Entries form a chain: each one's SHA-256 covers its predecessor's. Where the chain ends is also
+written to a second file (``anchor``), so that entries cannot be cut off its end unnoticed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from fhir_mappings.records.instants import from_datetime
+from service.audit.anchor import write_anchor
+from service.audit.vocabulary import EVENTS, Event
+from service.database import audit_entries
+from service.database.engine import Database
+from service.identity.caller import Caller
+from service.protection.keys import Keys
+from service.protection.sealing import index_of, seal
+
+Outcome = Literal["success", "refused", "failed"]
+Detail = str | int | None
+
+PATIENT_CONTEXT = "audit_entries.patient"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be entered."""
+
+    event: Event
+    caller: Caller | None
+    """None where the service itself acts, or the operator by a command."""
+    outcome: Outcome = "success"
+    patient: str | None = None
+    route: str | None = None
+    details: Mapping[str, Detail] = {}
+
+
+class Work:
+    """A transaction that is recorded: its connection, and what is to be entered at its end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.entries: list[Entry] = []
+
+    def record(self, entry: Entry) -> None:
+        """Enter this when the transaction ends.
+
+        Raises:
+            ValueError: if it carries a detail that its event does not have, or lacks the patient.
+        """
+        described = EVENTS[entry.event]
+        if set(entry.details) - described.details:
+            raise ValueError(f"{entry.event}: a detail that it does not have")
+        if described.about_patient and entry.patient is None:
+            raise ValueError(f"{entry.event}: about no patient")
+        self.entries.append(entry)
+
+
+class Audit:
+    """The audit of one installation."""
+
+    def __init__(self, database: Database, keys: Keys, anchor: Path) -> None:
+        self.database = database
+        self.keys = keys
+        self.anchor = anchor
+
+    @contextmanager
+    def recorded(self) -> Iterator[Work]:
+        """A transaction whose entries are written with it; if they cannot be, it is undone.
+
+        Whoever answers a request does so after this block: an answer that is not in the audit is
+        refused.
+
+        Raises:
+            DatabaseError: if the transaction or its entries cannot be written.
+            AuditError: if the anchor cannot be.
+            ValueError: if nothing was recorded.
+        """
+        with self.database.writing() as connection:
+            work = Work(connection)
+            yield work
+            if not work.entries:
+                raise ValueError("a transaction ended without an entry in the audit")
+            # Last in the transaction: from here to the commit nobody else can append.
+            number, digest = audit_entries.hold_head(connection)
+            rows = []
+            for entry in work.entries:
+                number, row = number + 1, self._row(number + 1, digest, entry)
+                digest = row.hash
+                rows.append(row)
+            audit_entries.append(connection, rows)
+        write_anchor(self.anchor, self.keys, number, digest)
+
+    def record(self, entry: Entry) -> None:
+        """Enter something that changes nothing in the database."""
+        with self.recorded() as work:
+            work.record(entry)
+
+    def _row(self, number: int, previous: str, entry: Entry) -> audit_entries.Row:
+        caller, patient = entry.caller, entry.patient
+        row = audit_entries.Row(
+            number=number,
+            at=from_datetime(datetime.now(UTC)),
+            event=entry.event,
+            outcome=entry.outcome,
+            issuer=None if caller is None else caller.issuer,
+            actor=None if caller is None else caller.subject,
+            client=None if caller is None else caller.client,
+            roles="" if caller is None else " ".join(sorted(caller.roles)),
+            purpose=None if caller is None else caller.purpose.value,
+            route=entry.route,
+            patient_index=None if patient is None else index_of(self.keys, "patient", patient),
+            patient_sealed=None if patient is None else seal(self.keys, patient, PATIENT_CONTEXT),
+            details=msgspec.json.encode(dict(sorted(entry.details.items()))).decode(),
+            previous=previous,
+            hash="",
+        )
+        return msgspec.structs.replace(row, hash=digest_of(row))
+
+
+def digest_of(row: audit_entries.Row) -> str:
+    """The SHA-256 of an entry: of all its fields in order, but the hash and what is sealed."""
+    covered = msgspec.structs.replace(row, hash="", patient_sealed=None)
+    return hashlib.sha256(msgspec.json.encode(covered, order="deterministic")).hexdigest()

@@ -1,0 +1,111 @@
+"""Everything that can be entered in the audit. The list is closed: an event not here cannot be.
+
+Each event names the details that its entries may carry. They are codes and counts; what a person
+typed, and what could name a patient, has no place in them.
+"""
+
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+Action = Literal["C", "R", "U", "D", "E"]
+"""FHIR AuditEvent.action: create, read, update, delete, execute."""
+
+
+class Event(StrEnum):
+    """What was done."""
+
+    SCORE_GIVEN = "score_given"
+    SCORE_READ = "score_read"
+    SCORES_LISTED = "scores_listed"
+    GLASS_BROKEN = "glass_broken"
+    ACCESS_REFUSED = "access_refused"
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"
+    SIGNED_OUT = "signed_out"
+    TOKEN_ISSUED = "token_issued"  # noqa: S105  the name of an event
+    DISCLOSURES_READ = "disclosures_read"
+    AUDIT_EXPORTED = "audit_exported"
+    RECORDS_EXPORTED = "records_exported"
+    PURGED = "purged"
+    KEYS_ROTATED = "keys_rotated"
+    DATABASE_SAVED = "database_saved"
+    DATABASE_RESTORED = "database_restored"
+    SERVICE_STARTED = "service_started"
+
+
+class EventDescription(NamedTuple):
+    """What an entry of one kind means."""
+
+    meaning: str
+    action: Action
+    details: frozenset[str]
+    """The names that its details may have."""
+    about_patient: bool = False
+    """Whether each entry names the patient whose record was touched."""
+
+
+EVENTS: Final[dict[Event, EventDescription]] = {
+    Event.SCORE_GIVEN: EventDescription(
+        "A stay was scored, or was found to be outside of what the model is for.",
+        "C",
+        frozenset({"score_id", "status", "model", "version", "unit"}),
+        about_patient=True,
+    ),
+    Event.SCORE_READ: EventDescription(
+        "A score that was given before was read.",
+        "R",
+        frozenset({"score_id", "view"}),
+        about_patient=True,
+    ),
+    Event.SCORES_LISTED: EventDescription(
+        "The scores of one patient were listed.",
+        "R",
+        frozenset({"count", "view"}),
+        about_patient=True,
+    ),
+    Event.GLASS_BROKEN: EventDescription(
+        "Somebody opened a patient's record beyond what their role shows, and said why.",
+        "E",
+        frozenset({"reason", "minutes"}),
+        about_patient=True,
+    ),
+    Event.ACCESS_REFUSED: EventDescription(
+        "A known caller asked for what they may not see or do.",
+        "E",
+        frozenset({"needed", "why"}),
+    ),
+    Event.SIGNED_IN: EventDescription("A person signed in with a browser.", "E", frozenset()),
+    Event.SIGN_IN_REFUSED: EventDescription(
+        "An issuer vouched for a person who has no role here.", "E", frozenset({"why"})
+    ),
+    Event.SIGNED_OUT: EventDescription("A person signed out.", "E", frozenset()),
+    Event.TOKEN_ISSUED: EventDescription(
+        "A system was given an access token (SMART Backend Services).", "E", frozenset({"scopes"})
+    ),
+    Event.DISCLOSURES_READ: EventDescription(
+        "The accounting of a patient's disclosures was read.",
+        "R",
+        frozenset({"count"}),
+        about_patient=True,
+    ),
+    Event.AUDIT_EXPORTED: EventDescription(
+        "The audit was exported.", "R", frozenset({"count", "first", "last"})
+    ),
+    Event.RECORDS_EXPORTED: EventDescription(
+        "Records were exported without identifiers.", "R", frozenset({"count", "method"})
+    ),
+    Event.PURGED: EventDescription(
+        "What was kept long enough was deleted.", "D", frozenset({"what", "count", "before"})
+    ),
+    Event.KEYS_ROTATED: EventDescription(
+        "What is sealed was sealed anew with a new key.", "U", frozenset({"key", "count"})
+    ),
+    Event.DATABASE_SAVED: EventDescription("The database was backed up.", "R", frozenset()),
+    Event.DATABASE_RESTORED: EventDescription(
+        "The database was restored from a backup.", "U", frozenset({"number"})
+    ),
+    Event.SERVICE_STARTED: EventDescription(
+        "The service started.", "E", frozenset({"mode", "model", "version"})
+    ),
+}
+"""Every event with its meaning."""

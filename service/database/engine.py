@@ -1,0 +1,148 @@
+"""Connections and transactions, the same for SQLite and PostgreSQL."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from fhir_mappings.errors import ReadmitError
+
+BUSY_SECONDS: Final = 30
+"""How long a writer waits for another one before the database counts as away."""
+
+SUPPORTED: Final = ("sqlite", "postgresql")
+
+
+class DatabaseError(ReadmitError):
+    """The database is away, full, locked for too long, or at another version than this code."""
+
+    exit_code = 8
+    status = 503
+    title = "Database"
+
+
+def database_url(text: str) -> URL:
+    """Read a database URL; PostgreSQL goes by psycopg 3.
+
+    Raises:
+        DatabaseError: if it is none, or of another kind of database. It is not quoted: it may hold
+            a password.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise DatabaseError("the database's URL is not one") from None
+    if url.get_backend_name() not in SUPPORTED:
+        raise DatabaseError("the database must be SQLite or PostgreSQL")
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+class Database:
+    """A database that is connected to when it is first used."""
+
+    def __init__(self, url: str) -> None:
+        self.url = database_url(url)
+        self._engine = _engine(self.url)
+        # SQLite takes one writer at a time. Waiting here is fair and cheap; its own waiting is a
+        # poll, in which some of many writers starve.
+        self._one_writer = threading.Lock() if self.is_sqlite else None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of ours rather than a server."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """Where an SQLite database lies; None for a server, and for one in memory."""
+        if not self.is_sqlite or not self.url.database or self.url.database == ":memory:":
+            return None
+        return Path(self.url.database)
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations alone."""
+        return self._engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection for queries.
+
+        Raises:
+            DatabaseError: if the database cannot be reached or read.
+        """
+        with _named_errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, undone if it raises.
+
+        Raises:
+            DatabaseError: if the database cannot be reached or written.
+        """
+        if self._one_writer is None:
+            with _named_errors(), self._engine.begin() as connection:
+                yield connection
+            return
+        if not self._one_writer.acquire(timeout=BUSY_SECONDS):
+            raise DatabaseError("the database is busy")
+        try:
+            with _named_errors(), self._engine.connect() as plain:
+                connection = plain.execution_options(readmit_writes=True)
+                with connection.begin():
+                    yield connection
+        finally:
+            self._one_writer.release()
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Turn the library's errors into ours, without the statement and the values that they quote."""
+    try:
+        yield
+    except IntegrityError:
+        raise  # a question of what is written, answered where it is written
+    except DBAPIError as error:
+        raise DatabaseError(f"the database failed: {type(error.orig).__name__}") from None
+    except SQLAlchemyError as error:
+        raise DatabaseError(f"the database failed: {type(error).__name__}") from None
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=8, hide_parameters=True, pool_timeout=BUSY_SECONDS
+        )
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        # Transactions are begun by the listener below: the driver would begin them too late, at the
+        # first write, where waiting for another writer is refused as a deadlock.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # An audit that a power failure takes back is none: each commit reaches the disk.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA secure_delete = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("readmit_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

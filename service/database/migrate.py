@@ -1,0 +1,61 @@
+"""Bringing the database to the version that this code needs (Alembic)."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from service.database.engine import Database, DatabaseError
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def configuration() -> Config:
+    """Alembic's settings: all of them here, so that no file lies about."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def newest() -> str:
+    """The version that this code needs."""
+    head = ScriptDirectory.from_config(configuration()).get_current_head()
+    assert head is not None  # noqa: S101  the folder of migrations is part of this package
+    return head
+
+
+def version(database: Database) -> str | None:
+    """The version that the database is at; None where nothing was made yet."""
+    with database.reading() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(database: Database, to: str = "head") -> None:
+    """Make the tables, or change them to a newer version.
+
+    Raises:
+        DatabaseError: if the database cannot be reached or written.
+    """
+    if database.file is not None:
+        database.file.parent.mkdir(parents=True, exist_ok=True)
+    config = configuration()
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+
+
+def check(database: Database) -> None:
+    """See to it that the database is at the version that this code needs.
+
+    Raises:
+        DatabaseError: if it is at another one.
+    """
+    found = version(database)
+    if found != newest():
+        raise DatabaseError(
+            f"the database is at version {found or 'none'}, this code needs {newest()}; "
+            "run `readmit database upgrade`"
+        )

@@ -1,0 +1,140 @@
+"""The tables, as SQLAlchemy Core. The migrations in this folder make them; a test compares both.
+
+Times are microseconds UTC, as everywhere in the house. What could name a patient is either a keyed
+index (``*_index``: found by, never read) or sealed (``*_sealed``: read with the operator's keys).
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+AUDIT_ENTRIES: Final = Table(
+    "audit_entries",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("issuer", Text),
+    Column("actor", Text),
+    Column("client", Text),
+    Column("roles", Text, nullable=False),
+    Column("purpose", String(16)),
+    Column("route", Text),
+    Column("patient_index", String(64)),
+    Column("patient_sealed", LargeBinary),
+    Column("details", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_audit_entries_patient_index", "patient_index", "at"),
+    Index("ix_audit_entries_at", "at"),
+)
+"""What was done. Appended to and never changed; each entry's hash covers its predecessor's."""
+
+AUDIT_HEAD: Final = Table(
+    "audit_head",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+"""One row: where the chain ends. Whoever appends holds it, so that the chain never forks."""
+
+SCORES: Final = Table(
+    "scores",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("patient_index", String(64), nullable=False),
+    Column("encounter_index", String(64), nullable=False),
+    Column("unit", Text),
+    Column("made_at", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("probability", Float),
+    Column("band", String(16)),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("score_sealed", LargeBinary, nullable=False),
+    Index("ix_scores_patient_index", "patient_index", "made_at"),
+    Index("ix_scores_made_at", "made_at"),
+)
+"""Every score that was given, whole and sealed, beside what lists are sorted by."""
+
+BROKEN_GLASS: Final = Table(
+    "broken_glass",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("patient_index", String(64), nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("explanation_sealed", LargeBinary),
+    Column("at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("ix_broken_glass_patient_index", "patient_index", "until"),
+)
+"""Who opened one patient's record beyond what their role shows, why, and until when."""
+
+SEEN_TOKENS: Final = Table(
+    "seen_tokens",
+    METADATA,
+    Column("issuer", Text, primary_key=True),
+    Column("token_hash", String(64), primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Index("ix_seen_tokens_until", "until"),
+)
+"""Tokens that may be used once and were. Shared by all workers, and still there after a restart."""
+
+SIGN_INS: Final = Table(
+    "sign_ins",
+    METADATA,
+    Column("state_hash", String(64), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("secrets_sealed", LargeBinary, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("ix_sign_ins_until", "until"),
+)
+"""Sign-ins that a browser has begun: the nonce and the PKCE verifier, until it comes back."""
+
+SESSIONS: Final = Table(
+    "sessions",
+    METADATA,
+    Column("id_hash", String(64), primary_key=True),
+    Column("caller_sealed", LargeBinary, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("ix_sessions_until", "until"),
+)
+"""Signed-in browsers. The cookie's value is kept as a hash: who reads the table cannot use it."""
+
+SIGNING_KEYS: Final = Table(
+    "signing_keys",
+    METADATA,
+    Column("kid", String(64), primary_key=True),
+    Column("public_jwk", Text, nullable=False),
+    Column("private_sealed", LargeBinary, nullable=False),
+    Column("made_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    UniqueConstraint("made_at"),
+)
+"""The keys that our own tokens and client assertions are signed with; the newest one signs."""

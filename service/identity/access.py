@@ -1,0 +1,84 @@
+"""What a route asks of its caller, as a typed dependency. A route without one fails the tests."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import Depends, Request
+
+from service.identity.caller import Caller
+from service.identity.errors import ForbiddenError
+from service.identity.identify import identify
+
+
+class Requirement:
+    """The access that a route needs: one kind, to one type of resource.
+
+    It is called by FastAPI before the route, and so before any of the body is read.
+    """
+
+    def __init__(self, resource: str, permission: str) -> None:
+        self.resource: Final = resource
+        self.permission: Final = permission
+
+    async def __call__(self, request: Request) -> Caller:
+        """Identify the caller and check the access.
+
+        Raises:
+            UnauthenticatedError: if nobody is identified.
+            ForbiddenError: if the caller may not do this.
+        """
+        caller = await identify(request)
+        request.state.caller = caller
+        if not caller.may(self.resource, self.permission):
+            raise ForbiddenError(f"This needs the scope {self}.")
+        return caller
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.permission}"
+
+
+class OpenToAll:
+    """A route that asks nothing of its caller, with the reason why it may."""
+
+    def __init__(self, why: str) -> None:
+        self.why: Final = why
+
+    async def __call__(self) -> None:
+        """Let everybody in."""
+
+
+class SignedIn:
+    """A route for whoever is identified, whatever they may do: their own account."""
+
+    async def __call__(self, request: Request) -> Caller:
+        """Identify the caller.
+
+        Raises:
+            UnauthenticatedError: if nobody is identified.
+        """
+        caller = await identify(request)
+        request.state.caller = caller
+        return caller
+
+
+def requires(resource: str, permission: str) -> Any:
+    """The caller, if they may do this; the type of a route's parameter ``caller``."""
+    return Depends(Requirement(resource, permission))
+
+
+def open_to_all(why: str) -> Any:
+    """Nothing is asked of the caller, and why that may be."""
+    return Depends(OpenToAll(why))
+
+
+def signed_in() -> Any:
+    """Whoever is identified, whatever they may do."""
+    return Depends(SignedIn())
+
+
+def requirement_of(
+    dependencies: list[Callable[..., Any] | None],
+) -> "Requirement | OpenToAll | SignedIn | None":
+    """The one declaration among a route's dependencies; None where it declares nothing."""
+    declared = [one for one in dependencies if isinstance(one, Requirement | OpenToAll | SignedIn)]
+    return declared[0] if len(declared) == 1 else None

@@ -1,0 +1,24 @@
+"""From a request to its caller: a bearer token, a session's cookie, or development mode."""
+
+from fastapi import Request
+
+from service.identity.caller import DEVELOPER, Caller
+from service.identity.errors import UnauthenticatedError
+from service.serving import serving
+
+
+async def identify(request: Request) -> Caller:
+    """Say who asks.
+
+    A request that carries credentials is judged by them alone, in development mode too: a wrong
+    token must not be answered as if none had been sent.
+
+    Raises:
+        UnauthenticatedError: if nobody is identified.
+    """
+    here = serving(request)
+    if "authorization" in request.headers:
+        raise UnauthenticatedError
+    if here.settings.development:
+        return DEVELOPER
+    raise UnauthenticatedError

@@ -1,0 +1,1 @@
+"""What keeps identifiers unreadable at rest: the operator's keys, sealing, and keyed pseudonyms."""
