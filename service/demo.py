@@ -74,7 +74,13 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
         from service.serve import serve
         from service.settings import load_settings
 
-        serve(load_settings().model_copy(update={"mlruns": mlruns, "port": port}))
+        changes = {
+            "mlruns": mlruns,
+            "port": port,
+            "database": f"sqlite:///{folder / 'readmit.db'}",
+            "development": True,
+        }
+        serve(load_settings().model_copy(update=changes))
 
 
 def _what_next(folder: Path, bundle: Path, port: int) -> list[str]:

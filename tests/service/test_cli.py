@@ -47,7 +47,7 @@ def model(hospital) -> RiskModel:
 
 
 @pytest.fixture(scope="module")
-def ask(hospital) -> Iterator[Ask]:
+def ask(hospital, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     """The service with the model that the command has trained."""
     settings = Settings(
         mlruns=hospital.mlruns,
