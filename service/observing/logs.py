@@ -95,7 +95,10 @@ def _matching(pattern: str) -> Callable[[object], Value | None]:
 
 
 def _count(value: object) -> Value | None:
-    return value if type(value) is int and abs(value) < 10**9 else None
+    # A status may be an HTTPStatus; True is no count.
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9:
+        return int(value)
+    return None
 
 
 def _milliseconds(value: object) -> Value | None:
