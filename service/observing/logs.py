@@ -59,6 +59,7 @@ NO_ROUTE: Final = Template("(no route)")
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD: Final = "OTHER"
 
+_LOGGER_NAME: Final = re.compile(r"[A-Za-z0-9_.]{1,100}")
 _PLACES: Final = 8
 """How far back from an error its place goes: beyond, it is the web server's own way."""
 
@@ -193,7 +194,7 @@ class JSONLines(logging.Formatter):
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower() if record.levelname.isalpha() else "other",
-            "logger": record.name if re.fullmatch(r"[\w.]{1,100}", record.name) else "other",
+            "logger": record.name if _LOGGER_NAME.fullmatch(record.name) else "other",
             **(cast(dict[str, Value], record.msg) if ours else _of_a_library(record)),
         }
         return msgspec.json.encode(line).decode()
