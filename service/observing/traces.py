@@ -29,9 +29,7 @@ def begin(method: str, headers: Headers) -> Span:
     """
     parent = headers.get(_TRACEPARENT)
     context = None if parent is None else _PARENT.extract({_TRACEPARENT: parent})
-    return tracer.start_span(
-        method, context, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
-    )
+    return tracer.start_span(method, context, SpanKind.SERVER)
 
 
 def within(span: Span) -> AbstractContextManager[Span]:
