@@ -182,7 +182,8 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
         processors=[structlog.stdlib.filter_by_level, _only_allowed],
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    return cast(structlog.stdlib.BoundLogger, made)
+    # Bound once, here: what is not would be put together anew for every line.
+    return cast(structlog.stdlib.BoundLogger, made.bind())
 
 
 class JSONLines(logging.Formatter):
