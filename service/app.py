@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
-from service import examples, openapi, problems
+from service import VERSION, examples, openapi, problems
 from service.middleware import Surroundings
-from service.routes import health, model, score
+from service.routes import health, metrics, model, score
 from service.score import NotScored, Scored
 from service.serving import Serving
 from service.settings import Settings, load_settings
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.
     app = FastAPI(
         title="readmit",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
@@ -78,11 +78,13 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Surroundings)
+    app.add_middleware(Surroundings, settings=chosen)
     problems.install(app)
-    for routes in (score, model, health):
+    for routes in (score, model, health, metrics):
         app.include_router(routes.router)
     openapi.install(
-        app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS
+        app,
+        (Scored, NotScored, model.ModelDescription, health.Health, health.Readiness),
+        examples.ANSWERS,
     )
     return app

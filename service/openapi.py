@@ -20,9 +20,13 @@ _WHEN: Final = {
     400: "The body is not JSON, or not a FHIR R4 Bundle.",
     408: "The body took too long to arrive.",
     413: "The body is larger than the operator allows.",
+    414: "The URL is longer than any of ours.",
     415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",
     422: "The records or the parameters cannot be answered: two patients, an unknown Encounter, "
     "a time without offset.",
+    429: "The caller asked too often, or the address failed too often to identify itself. "
+    "Retry-After says how long to wait.",
+    431: "The request has too many headers, or too large ones.",
     503: "No risk model is loaded, or all places are taken. Retry-After says when to come back.",
 }
 """When each status is answered, in the reader's words."""
@@ -45,10 +49,15 @@ def json_answer(struct: Any, description: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": content}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document the errors of a route; 500 and 421 belong to all."""
+def problems(*statuses: int, limited: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Document the errors of a route; those of what surrounds it belong to all.
+
+    Args:
+        statuses: of the route's own errors.
+        limited: whether the route may be asked too often.
+    """
     documented: dict[int | str, dict[str, Any]] = {}
-    for status in (*statuses, 421, 500):
+    for status in (*statuses, 414, 421, *((429,) if limited else ()), 431, 500):
         documented[status] = {
             "description": _WHEN.get(status, HTTPStatus(status).phrase),
             "content": {
@@ -58,8 +67,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
                 }
             },
         }
-    if 503 in documented:
-        documented[503]["headers"] = {
+    for status in documented.keys() & {429, 503}:
+        documented[status]["headers"] = {
             "Retry-After": {
                 "description": "Seconds to wait.",
                 "schema": {"type": "integer", "example": RETRY_AFTER_SECONDS},

@@ -4,12 +4,10 @@ No problem quotes what was sent: a path, a parameter or a body may hold a patien
 answers end up in the logs of whoever called.
 """
 
-import logging
 import re
 import secrets
-import traceback
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -18,16 +16,14 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.exceptions import HTTPException
 
 from fhir_mappings.errors import ReadmitError
+from service.observing.logs import Happening, logger
 
 MEDIA_TYPE = "application/problem+json"
 
 RETRY_AFTER_SECONDS = 5
 """What a 503 asks its caller to wait: as long as recovery from an outage may take."""
 
-_FRAMES = 8
-"""How far back from an unforeseen error the log goes: beyond, it is the web server's own way."""
-
-_logger = logging.getLogger("readmit.problems")
+_log = logger("readmit.problems")
 
 _DETAILS = {
     404: "There is no such path.",
@@ -59,6 +55,22 @@ class BusyError(ReadmitError):
     title = "Too many requests at once"
 
 
+class RateError(ReadmitError):
+    """More was asked within a minute than the operator allows."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(
+        self, message: str, seconds: int = 60, kind: Literal["caller", "address"] = "caller"
+    ) -> None:
+        super().__init__(message)
+        self.seconds: Final = seconds
+        """How long to wait."""
+        self.kind: Final = kind
+        """Whose window is full."""
+
+
 def problem_of(error: ReadmitError) -> Problem:
     """Describe one of our own errors; its class is the problem's type."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error"))
@@ -83,6 +95,12 @@ def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
     )
 
 
+def refusal(error: ReadmitError) -> Response:
+    """Answer one of our own errors; one of too much in a minute says how long to wait."""
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, RateError) else None
+    return answer(problem_of(error), headers)
+
+
 def unexpected(error: Exception) -> Response:
     """Answer an error that nobody foresaw, and log where it arose under the same incident id.
 
@@ -90,11 +108,7 @@ def unexpected(error: Exception) -> Response:
     messages of other libraries quote what they were given.
     """
     incident = secrets.token_hex(8)
-    frames = traceback.extract_tb(error.__traceback__)
-    way = " < ".join(
-        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[: -_FRAMES - 1 : -1]
-    )
-    _logger.error("incident %s: %s at %s", incident, type(error).__name__, way)
+    _log.error(Happening.INCIDENT, incident=incident, error=error, where=error)
     return answer(
         Problem(
             type="urn:readmit:problem:unexpected",
@@ -114,7 +128,7 @@ def install(app: FastAPI) -> None:
 
     async def ours(_: Request, error: Exception) -> Response:
         assert isinstance(error, ReadmitError)  # noqa: S101  the type that it is registered for
-        return answer(problem_of(error))
+        return refusal(error)
 
     async def http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  the type that it is registered for

@@ -1,6 +1,5 @@
 """What the routes share while the service runs: settings, model, codes, and room for requests."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -13,9 +12,13 @@ from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.errors import RiskModelError
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
+from service import VERSION
 from service.keeping import Keeping, open_keeping
+from service.observing.logs import Happening, logger
+from service.observing.metrics import Build, Metrics
 from service.problems import BusyError
 from service.settings import Settings
+from service.surroundings.limits import Rates
 
 if TYPE_CHECKING:
     from training.risk_model import RiskModel
@@ -29,7 +32,7 @@ a small request from waiting behind a large one."""
 
 Answer = TypeVar("Answer")
 
-_logger = logging.getLogger("readmit.serving")
+_log = logger("readmit.serving")
 
 
 def load_model(settings: Settings) -> "RiskModel":
@@ -66,6 +69,9 @@ class Serving:
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
         self.keeping: Keeping = open_keeping(settings)
+        self.rates = Rates(settings)
+        self.metrics = Metrics(Build(VERSION, settings.mode))
+        self.metrics.watch(lambda: self.keeping.audit.failures)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)
@@ -76,7 +82,9 @@ class Serving:
             except RiskModelError as error:
                 # The service starts all the same: it can say what is wrong, and that it is alive.
                 self._refusal = str(error)
-                _logger.error("no risk model: %s", error)  # noqa: TRY400  ours; its text says it
+                _log.error(Happening.NO_MODEL, reason=error)
+        if self._model is not None:
+            self.metrics.loaded(self._model)
         self.profile: SiteProfile = profile_of(settings, self._model)
         self.concepts: ConceptTables = site_concepts(self.profile)
 

@@ -1,11 +1,13 @@
 """What an operator sets, each with the environment variable ``READMIT_<NAME>``."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_mappings.errors import ReadmitError
+from service.surroundings.addresses import HostNames, Networks, Origins
 
 
 class SettingsError(ReadmitError):
@@ -31,7 +33,8 @@ class Settings(BaseSettings):
         default=None, description="Name or file of the site profile; the model's own by default."
     )
     host: str = Field(
-        default="127.0.0.1", description="Address to listen on; loopback alone is allowed."
+        default="127.0.0.1",
+        description="Address to listen on. One that others can reach needs TLS.",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
@@ -66,6 +69,52 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    issuers: Path | None = Field(
+        default=None,
+        description="TOML file of the OpenID issuers whose tokens are accepted.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="The URL that others reach the service by; its host is answered to.",
+    )
+    allowed_hosts: HostNames = Field(
+        default=(),
+        description="Further names that the service answers to in a Host header, between commas.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses or networks of the proxies whose X-Forwarded-For is believed, "
+        "between commas. None by default.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file of the certificate chain to serve HTTPS with."
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the certificate's private key, without a passphrase."
+    )
+    tls_ends_at_proxy: bool = Field(
+        default=False,
+        description="That a proxy in front encrypts, and nobody else reaches the service's port.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Origins whose pages may ask with a token of their own (CORS), between commas. "
+        "None by default; never with cookies.",
+    )
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="Requests a minute of one caller; above it, 429."
+    )
+    failed_identifications_per_minute: int = Field(
+        default=60,
+        ge=1,
+        description="Requests a minute of one address that fail to identify themselves; above it, "
+        "everything from that address is answered 429.",
+    )
+
+    @property
+    def mode(self) -> Literal["development", "normal"]:
+        """How callers are treated."""
+        return "development" if self.development else "normal"
 
 
 def load_settings() -> Settings:

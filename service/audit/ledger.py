@@ -15,10 +15,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from fhir_mappings.records.instants import from_datetime
-from service.audit.anchor import write_anchor
+from service.audit.anchor import AuditError, write_anchor
 from service.audit.vocabulary import EVENTS, Event
 from service.database import audit_entries
-from service.database.engine import Database
+from service.database.engine import Database, DatabaseError
 from service.identity.caller import Caller
 from service.protection.keys import Keys
 from service.protection.sealing import index_of, seal
@@ -69,6 +69,8 @@ class Audit:
         self.database = database
         self.keys = keys
         self.anchor = anchor
+        self.failures = 0
+        """Transactions that were not recorded, and so undone or not answered for."""
 
     @contextmanager
     def recorded(self) -> Iterator[Work]:
@@ -82,7 +84,7 @@ class Audit:
             AuditError: if the anchor cannot be.
             ValueError: if nothing was recorded.
         """
-        with self.database.writing() as connection:
+        with self._counted(), self.database.writing() as connection:
             work = Work(connection)
             yield work
             if not work.entries:
@@ -95,12 +97,21 @@ class Audit:
                 digest = row.hash
                 rows.append(row)
             audit_entries.append(connection, rows)
-        write_anchor(self.anchor, self.keys, number, digest)
+        with self._counted():
+            write_anchor(self.anchor, self.keys, number, digest)
 
     def record(self, entry: Entry) -> None:
         """Enter something that changes nothing in the database."""
         with self.recorded() as work:
             work.record(entry)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except (DatabaseError, AuditError):
+            self.failures += 1
+            raise
 
     def _row(self, number: int, previous: str, entry: Entry) -> audit_entries.Row:
         caller, patient = entry.caller, entry.patient

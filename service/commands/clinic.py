@@ -58,20 +58,27 @@ def score(
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Loopback alone, until callers are identified.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8000 by default.")] = None,
     mlruns: MlrunsOption = DEFAULT_MLRUNS,
     profile: ProfileOption = None,
+    development: Annotated[
+        bool,
+        typer.Option(
+            "--development",
+            help="Ask nobody who they are. On this machine alone; never for real patients.",
+        ),
+    ] = False,
 ) -> None:
-    """Serve scores with explanations on this machine."""
+    """Serve scores with explanations, to callers who identify themselves (READMIT_ISSUERS)."""
     from service.serve import serve as run
     from service.settings import load_settings
 
-    changes: dict[str, Any] = {"host": host, "port": port, "mlruns": mlruns}
-    if profile is not None:
-        changes["profile"] = profile
+    given = {"host": host, "port": port, "profile": profile, "development": development or None}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes["mlruns"] = mlruns
     run(load_settings().model_copy(update=changes))
 
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from service.identity.caller import Caller
 from service.identity.errors import ForbiddenError
 from service.identity.identify import identify
+from service.serving import serving
 
 
 class Requirement:
@@ -26,9 +27,9 @@ class Requirement:
         Raises:
             UnauthenticatedError: if nobody is identified.
             ForbiddenError: if the caller may not do this.
+            RateError: if the caller asked too often.
         """
-        caller = await identify(request)
-        request.state.caller = caller
+        caller = await _identified(request)
         if not caller.may(self.resource, self.permission):
             raise ForbiddenError(f"This needs the scope {self}.")
         return caller
@@ -55,10 +56,16 @@ class SignedIn:
 
         Raises:
             UnauthenticatedError: if nobody is identified.
+            RateError: if the caller asked too often.
         """
-        caller = await identify(request)
-        request.state.caller = caller
-        return caller
+        return await _identified(request)
+
+
+async def _identified(request: Request) -> Caller:
+    caller = await identify(request)
+    request.state.caller = caller
+    serving(request).rates.take(caller)
+    return caller
 
 
 def requires(resource: str, permission: str) -> Any:

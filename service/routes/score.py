@@ -133,6 +133,7 @@ def _answer(
             },
         )
     )
+    here.metrics.scored(score)
     return encoded(score)
 
 

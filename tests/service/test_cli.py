@@ -53,6 +53,7 @@ def ask(hospital, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         mlruns=hospital.mlruns,
         max_reasons=batch.REASONS,
         development=True,
+        requests_per_minute=1_000_000,
         database=f"sqlite:///{tmp_path_factory.mktemp('served')}/readmit.db",
     )
     app = create_app(settings)
@@ -281,7 +282,8 @@ def test_the_list_of_commands_does_not_wait_for_mlflow():
         ("train --store STORE --study RECORDS", 5, "cannot be read"),
         ("models --mlruns RECORDS/../a-file", 1, "Not a directory"),
         ("promote 99 --mlruns NOWHERE", 6, "no version 99"),
-        ("serve --host 0.0.0.0 --mlruns MLRUNS", 2, "READMIT_HOST"),
+        ("serve --mlruns MLRUNS", 2, "READMIT_ISSUERS"),
+        ("serve --development --host 0.0.0.0 --mlruns MLRUNS", 2, "READMIT_HOST"),
         ("simulate RECORDS/../store --patients 1 --seed 1 --profile x", 2, None),
     ],
 )
