@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI
 
 from service import examples, openapi, problems
+from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
-from service.routes import health, model, score
+from service.routes import health, model, patients, score
 from service.score import NotScored, Scored
+from service.score_list import PatientScores
 from service.serving import Serving
 from service.settings import Settings, load_settings
 
@@ -71,6 +73,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         description=DESCRIPTION,
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
+            {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
@@ -80,9 +83,14 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     )
     app.add_middleware(Surroundings)
     problems.install(app)
-    for routes in (score, model, health):
+    for routes in (score, patients, model, health):
         app.include_router(routes.router)
     openapi.install(
-        app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS
+        app,
+        (
+            *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
+            *(model.ModelDescription, health.Health),
+        ),
+        examples.ANSWERS,
     )
     return app

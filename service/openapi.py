@@ -10,14 +10,21 @@ from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from service import examples
+from service.identity.access import Requirement, requirement_of
+from service.identity.purpose import HEADER
+from service.identity.roles import Purpose
 from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 _WHEN: Final = {
     400: "The body is not JSON, or not a FHIR R4 Bundle.",
+    401: "Nobody is identified by what came with the request.",
+    403: "The caller may not do this, not for this patient or unit, or not for this purpose.",
+    404: "There is no such thing, or it is not for the caller: the two are not told apart.",
     408: "The body took too long to arrive.",
     413: "The body is larger than the operator allows.",
     415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",
@@ -26,6 +33,17 @@ _WHEN: Final = {
     503: "No risk model is loaded, or all places are taken. Retry-After says when to come back.",
 }
 """When each status is answered, in the reader's words."""
+
+
+_PURPOSE: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Why this is asked, as a code of HL7 v3 PurposeOfUse: one that the caller's "
+    "roles ask for. Without it: what the token says, else the first of the role.",
+    "schema": {"type": "string", "examples": [Purpose.TREATMENT.value]},
+}
+"""The header that every route takes which asks for a scope (``service.identity.access``)."""
 
 
 def json_answer(struct: Any, description: str, example: Any) -> dict[str, Any]:
@@ -84,6 +102,10 @@ def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, A
 
     def documented() -> dict[str, Any]:
         document = by_fastapi()
+        for route in app.routes:
+            if isinstance(route, APIRoute) and isinstance(_access_of(route), Requirement):
+                for operation in document["paths"][route.path_format].values():
+                    operation.setdefault("parameters", []).append(_PURPOSE)
         added = document.setdefault("components", {})
         added.setdefault("schemas", {}).update(components)
         added["examples"] = {
@@ -93,3 +115,7 @@ def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, A
         return document
 
     app.openapi = documented  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def _access_of(route: APIRoute) -> object:
+    return requirement_of([dependency.call for dependency in route.dependant.dependencies])

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    break_glass_minutes: int = Field(
+        default=60,
+        ge=1,
+        le=720,
+        description="How long a patient stays open to somebody who broke the glass.",
+    )
 
 
 def load_settings() -> Settings:

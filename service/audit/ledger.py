@@ -113,7 +113,7 @@ class Audit:
             actor=None if caller is None else caller.subject,
             client=None if caller is None else caller.client,
             roles="" if caller is None else " ".join(sorted(caller.roles)),
-            purpose=None if caller is None else caller.purpose.value,
+            purpose=caller.purpose.value if caller is not None and caller.purpose else None,
             route=entry.route,
             patient_index=None if patient is None else index_of(self.keys, "patient", patient),
             patient_sealed=None if patient is None else seal(self.keys, patient, PATIENT_CONTEXT),

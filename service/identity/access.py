@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from service.identity.caller import Caller
 from service.identity.errors import ForbiddenError
 from service.identity.identify import identify
+from service.identity.purpose import HEADER, with_purpose
 
 
 class Requirement:
@@ -21,16 +22,19 @@ class Requirement:
         self.permission: Final = permission
 
     async def __call__(self, request: Request) -> Caller:
-        """Identify the caller and check the access.
+        """Identify the caller, check the access and settle what it is for.
 
         Raises:
             UnauthenticatedError: if nobody is identified.
-            ForbiddenError: if the caller may not do this.
+            ForbiddenError: if the caller may not do this, or not for this purpose.
         """
         caller = await identify(request)
         request.state.caller = caller
         if not caller.may(self.resource, self.permission):
-            raise ForbiddenError(f"This needs the scope {self}.")
+            raise ForbiddenError(f"This needs the scope {self}.", why="scope")
+        granting = caller.granting(self.resource, self.permission)
+        caller = with_purpose(caller, granting, request.headers.getlist(HEADER))
+        request.state.caller = caller
         return caller
 
     def __str__(self) -> str:

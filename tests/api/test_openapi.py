@@ -27,6 +27,9 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def test_all_routes_are_documented(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "POST /v1/score",
+        "GET /v1/scores/{score_id}",
+        "GET /v1/patients/{patient_id}/scores",
+        "POST /v1/patients/{patient_id}/break-glass",
         "GET /v1/model",
         "GET /healthz",
         "GET /readyz",
@@ -65,7 +68,7 @@ def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> Non
 
 def test_the_score_route_documents_the_errors_it_gives(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/score"]["post"]["responses"]
-    expected = {"200", "400", "408", "413", "415", "421", "422", "500", "503"}
+    expected = {"200", "400", "401", "403", "408", "413", "415", "421", "422", "500", "503"}
     assert set(responses) == expected
 
 
