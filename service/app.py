@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from service import examples, openapi, problems
 from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
-from service.routes import health, model, patients, score
+from service.routes import health, model, oauth, patients, score
 from service.score import NotScored, Scored
 from service.score_list import PatientScores
 from service.serving import Serving
@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             {"name": "score", "description": "The risk of one stay."},
             {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
         docs_url=None,
@@ -83,13 +84,13 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     )
     app.add_middleware(Surroundings)
     problems.install(app)
-    for routes in (score, patients, model, health):
+    for routes in (score, patients, model, oauth, health):
         app.include_router(routes.router)
     openapi.install(
         app,
         (
             *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
-            *(model.ModelDescription, health.Health),
+            *(model.ModelDescription, health.Health, *oauth.STRUCTS),
         ),
         examples.ANSWERS,
     )

@@ -72,6 +72,21 @@ class Settings(BaseSettings):
         le=720,
         description="How long a patient stays open to somebody who broke the glass.",
     )
+    issuers: Path | None = Field(
+        default=None,
+        description="TOML file of whom to trust: OpenID Connect issuers and client systems.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$",
+        description="URL that callers know the service by, without a slash at its end; its tokens "
+        "are issued and addressed with it. By default the address that it listens on.",
+    )
+
+    @property
+    def own_url(self) -> str:
+        """The URL that callers know the service by."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
 
 
 def load_settings() -> Settings:
