@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    opt_out: Path | None = Field(
+        default=None,
+        description="File of the patients who opted out, one id a line. They are neither scored "
+        "nor listed nor learned from. It is read again whenever it changes.",
+    )
 
 
 def load_settings() -> Settings:

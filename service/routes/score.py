@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
+from fhir_mappings.eligibility import OPTED_OUT
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.reading import read_bundle
 from fhir_mappings.timeline import Timeline
@@ -147,9 +148,12 @@ def _score(here: Serving, body: bytes, encounter_id: str | None, as_of: int | No
         timeline,
         stay,
         as_of,
+        opt_outs=here.opt_outs,
         encounter_id=encounter_id and encounter_id.removeprefix("Encounter/"),
         max_reasons=here.settings.max_reasons,
     )
+    if isinstance(score, NotScored) and score.reason.code == OPTED_OUT:
+        return score  # and nothing else of the record
     unread = tuple(
         UnreadRecord(element=rejection.element, reason=rejection.reason)
         for rejection in records.rejected[:UNREAD_SHOWN]
