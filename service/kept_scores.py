@@ -1,8 +1,9 @@
 """Scores as they are kept and read again: by whom, how much, and never without the audit."""
 
 import secrets
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -54,7 +55,7 @@ class Sight(NamedTuple):
 
 def sight(
     keeping: Keeping, caller: Caller, permission: str, *, patient: str, unit: str | None
-) -> Sight | Literal["patient", "unit"]:
+) -> Sight | WhyRefused:
     """How a caller sees a stay of one unit, or why they do not.
 
     Args:
@@ -88,11 +89,10 @@ def sight_before_scoring(
     found = sight(keeping, caller, "c", patient=patient, unit=unit)
     if isinstance(found, Sight):
         return found
-    words = {
-        "patient": "The access is for another patient.",
-        "unit": "The stay is not of a unit of the caller's.",
-    }
-    raise ForbiddenError(words[found], why=found, patient=patient)
+    words = "The stay is not of a unit of the caller's."
+    if found == "patient":
+        words = "The access is for another patient."
+    raise ForbiddenError(words, why=found, patient=patient)
 
 
 def keep_score(
@@ -125,8 +125,22 @@ def keep_score(
     return kept
 
 
-def read_score(keeping: Keeping, caller: Caller, score_id: str, *, route: str) -> Score:
+def read_score(
+    keeping: Keeping,
+    caller: Caller,
+    score_id: str,
+    *,
+    opted_out: Collection[str],
+    route: str,
+) -> Score:
     """A score that was given before, as the caller sees it; the audit has it before they do.
+
+    Args:
+        keeping: the database, the keys and the audit.
+        caller: who asks; their role or scope for this access is checked already.
+        score_id: the score's id.
+        opted_out: the patients who do not want it. What they were told before is not shown either.
+        route: the template of the path.
 
     Raises:
         ScoreNotFoundError: if there is none, or none for this caller.
@@ -139,6 +153,8 @@ def read_score(keeping: Keeping, caller: Caller, score_id: str, *, route: str) -
         raise ScoreNotFoundError
     score = opened(keeping.keys, row)
     found = sight(keeping, caller, "r", patient=score.subject, unit=row.unit)
+    if isinstance(found, Sight) and score.subject in opted_out:
+        found = "opted_out"
     if not isinstance(found, Sight):
         _refuse(keeping, caller, "r", found, patient=score.subject, route=route)
         raise ScoreNotFoundError
@@ -155,7 +171,14 @@ def read_score(keeping: Keeping, caller: Caller, score_id: str, *, route: str) -
 
 
 def list_scores(
-    keeping: Keeping, caller: Caller, patient: str, *, after: str | None, limit: int, route: str
+    keeping: Keeping,
+    caller: Caller,
+    patient: str,
+    *,
+    opted_out: Collection[str],
+    after: str | None,
+    limit: int,
+    route: str,
 ) -> PatientScores:
     """The scores of one patient that the caller may see, the newest first.
 
@@ -166,6 +189,7 @@ def list_scores(
         keeping: the database, the keys and the audit.
         caller: who asks; their role or scope for this access is checked already.
         patient: the Patient's id, or the pseudonym.
+        opted_out: the patients who do not want it.
         after: the id of a score of this list, to go on behind it.
         limit: at most so many.
         route: the template of the path.
@@ -184,8 +208,14 @@ def list_scores(
         )
     shown = [(row, opened(keeping.keys, row)) for row in rows[:limit]]
     subject = shown[0][1].subject if shown else patient if reading.view is View.WHOLE else None
-    if not shown or not reading.covers:
-        why: WhyRefused = "unknown" if not known else "unit" if reading.covers else "patient"
+    why: WhyRefused | None = None
+    if not reading.covers:
+        why = "patient"
+    elif not shown:
+        why = "unit" if known else "unknown"
+    elif subject in opted_out:
+        why = "opted_out"
+    if why is not None:
         _refuse(keeping, caller, "s", why, patient=subject, route=route)
         raise ScoreNotFoundError
     keeping.audit.record(

@@ -10,7 +10,9 @@ import anyio.to_thread
 from fastapi import Request
 
 from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.consent import OptOuts, used_now
 from fhir_mappings.errors import RiskModelError
+from fhir_mappings.opt_out import OptOutList
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
 from service.identity.backend_services import TokenEndpoint
@@ -66,7 +68,11 @@ def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
 
 
 class Serving:
-    """A running service: made once, when it starts, within its event loop."""
+    """A running service: made once, when it starts, within its event loop.
+
+    Raises:
+        OptOutError: if an opt-out list is named and cannot be read.
+    """
 
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
@@ -77,6 +83,7 @@ class Serving:
         self.bearer = BearerTokens(self.trusted, self.signing, database, own)
         self.token_endpoint = TokenEndpoint(self.trusted, self.signing, self.keeping.audit, own)
         self.ehr_tokens = EHRTokens(self.signing)
+        self._opt_out = OptOutList(settings.opt_out)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)
@@ -101,6 +108,15 @@ class Serving:
         if self._model is None:
             raise RiskModelError(self._refusal)
         return self._model
+
+    @property
+    def opt_outs(self) -> OptOuts:
+        """Who has opted out, by the list as its file is now, for records that are used now.
+
+        Raises:
+            OptOutError: if the list was named and cannot be read any more: nobody is scored then.
+        """
+        return used_now(self.profile, self._opt_out.patients())
 
     @contextmanager
     def room(self) -> Iterator[None]:

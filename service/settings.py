@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         description="URL that callers know the service by, without a slash at its end; its tokens "
         "are issued and addressed with it. By default the address that it listens on.",
     )
+    opt_out: Path | None = Field(
+        default=None,
+        description="File of the patients who opted out, one id a line. They are neither scored "
+        "nor listed nor learned from. It is read again whenever it changes.",
+    )
 
     @property
     def own_url(self) -> str:

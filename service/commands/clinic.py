@@ -10,8 +10,10 @@ from service.commands.options import (
     DEFAULT_STORE,
     JsonOption,
     MlrunsOption,
+    OptOutOption,
     ProfileOption,
     StoreOption,
+    opt_outs_of,
     plain,
     print_json,
     profile_for,
@@ -26,6 +28,7 @@ def score(
         Path | None, typer.Option(help="Folder of a risk model, instead of the champion.")
     ] = None,
     profile: ProfileOption = None,
+    opt_out: OptOutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every stay in the store at its discharge, with reasons, into a table.
@@ -45,7 +48,15 @@ def score(
         progress(quiet=as_json) as report,
         Part(store, risk_model) as part,
     ):
-        summary = score_store(opened, chosen, risk_model, out, report, part)
+        summary = score_store(
+            opened,
+            chosen,
+            risk_model,
+            out,
+            report,
+            part,
+            opt_outs=opt_outs_of(opt_out, chosen),
+        )
     answer = plain(summary)
     if as_json:
         print_json(answer)
@@ -64,6 +75,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
     mlruns: MlrunsOption = DEFAULT_MLRUNS,
     profile: ProfileOption = None,
+    opt_out: OptOutOption = None,
 ) -> None:
     """Serve scores with explanations on this machine."""
     from service.serve import serve as run
@@ -72,6 +84,8 @@ def serve(
     changes: dict[str, Any] = {"host": host, "port": port, "mlruns": mlruns}
     if profile is not None:
         changes["profile"] = profile
+    if opt_out is not None:
+        changes["opt_out"] = opt_out
     run(load_settings().model_copy(update=changes))
 
 

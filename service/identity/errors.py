@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from fhir_mappings.errors import ReadmitError
 
-WhyRefused = Literal["scope", "purpose", "patient", "unit", "unknown", "program"]
+WhyRefused = Literal["scope", "purpose", "patient", "unit", "unknown", "program", "opted_out"]
 """Why a known caller was turned away: what they lack, whom it was about, or that there is no such
 thing (``unknown``)."""
 

@@ -82,7 +82,13 @@ async def get_patient_scores(
     here = serving(request)
     listed = await here.compute(
         lambda: list_scores(
-            here.keeping, caller, patient_id, after=after, limit=limit, route=SCORES
+            here.keeping,
+            caller,
+            patient_id,
+            opted_out=here.opt_outs.listed,
+            after=after,
+            limit=limit,
+            route=SCORES,
         )
     )
     return Response(msgspec.json.encode(listed), media_type="application/json")

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from fhir_mappings.eligibility import OPTED_OUT
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.reading import PatientRecords, read_bundle
 from fhir_mappings.timeline import Timeline
@@ -141,7 +142,13 @@ async def get_score(
     """Read what was kept, enter that it was read, answer."""
     here = serving(request)
     score = await here.compute(
-        lambda: read_score(here.keeping, caller, score_id, route="/v1/scores/{score_id}")
+        lambda: read_score(
+            here.keeping,
+            caller,
+            score_id,
+            opted_out=here.opt_outs.listed,
+            route="/v1/scores/{score_id}",
+        )
     )
     return Response(encoded(score), media_type="application/json")
 
@@ -161,16 +168,14 @@ def _answer(
         timeline,
         stay,
         as_of,
+        opt_outs=here.opt_outs,
         encounter_id=encounter_id and encounter_id.removeprefix("Encounter/"),
         max_reasons=here.settings.max_reasons,
     )
-    kept = keep_score(
-        here.keeping,
-        sight.caller,
-        msgspec.structs.replace(score, unread=_unread(records), not_sent=_not_sent(records)),
-        unit=stay.site,
-        route="/v1/score",
-    )
+    # Of a patient who opted out, nothing else of the record is said.
+    if not (isinstance(score, NotScored) and score.reason.code == OPTED_OUT):
+        score = msgspec.structs.replace(score, unread=_unread(records), not_sent=_not_sent(records))
+    kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route="/v1/score")
     return encoded(seen(kept, sight.view, here.keeping.keys))
 
 
