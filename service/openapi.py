@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from service import examples
-from service.identity.access import Requirement, requirement_of
+from service.identity.access import Requirement, accesses
 from service.identity.purpose import HEADER
 from service.identity.roles import Purpose
 from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem
@@ -102,10 +101,13 @@ def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, A
 
     def documented() -> dict[str, Any]:
         document = by_fastapi()
-        for route in app.routes:
-            if isinstance(route, APIRoute) and isinstance(_access_of(route), Requirement):
-                for operation in document["paths"][route.path_format].values():
-                    operation.setdefault("parameters", []).append(_PURPOSE)
+        for method, path, access in accesses(app):
+            operation = document["paths"].get(path, {}).get(method.lower())
+            if operation is None or not isinstance(access, Requirement):
+                continue
+            parameters = operation.setdefault("parameters", [])
+            if _PURPOSE not in parameters:  # FastAPI gives the same document every time
+                parameters.append(_PURPOSE)
         added = document.setdefault("components", {})
         added.setdefault("schemas", {}).update(components)
         added["examples"] = {
@@ -115,7 +117,3 @@ def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, A
         return document
 
     app.openapi = documented  # type: ignore[method-assign]  # FastAPI's documented way to extend it
-
-
-def _access_of(route: APIRoute) -> object:
-    return requirement_of([dependency.call for dependency in route.dependant.dependencies])
