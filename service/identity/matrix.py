@@ -161,8 +161,8 @@ def _roles() -> Iterator[str]:
         "",
         "A request names its purpose in the header `Purpose-Of-Use`, or its token does in the "
         "claim `purpose_of_use`; the first of the role is assumed where neither does, and one that "
-        "the role does not have is refused. A system may name any. Of several roles, those count that "
-        "grant the access and reach the stay's unit, and the widest view of them.",
+        "the role does not have is refused. A system may name any. Of several roles, those count "
+        "that grant the access and reach the stay's unit, and the widest view of them.",
     )
 
 
