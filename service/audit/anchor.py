@@ -1,7 +1,7 @@
 """Where the chain ends, in a second file: what makes a cut at its end visible.
 
 The file holds the number and the hash of the last entry and an HMAC over both, twice: a page of the
-disk each, written in turn. Whatever interrupts a write, the other page still holds the entry before.
+disk each, written in turn. Whatever interrupts a write, the other page still holds what was there.
 
 It is written after each commit. A crash between the two leaves it behind, which is no alarm: the
 chain must hold the anchored entry, and may be longer. It is never ahead: who appends looks first

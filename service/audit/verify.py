@@ -1,6 +1,6 @@
 """Whether the audit is what was written: every entry, their order, and their end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -118,24 +118,23 @@ class _Walk:
         wanted = self.number + 1
         if row.number != wanted:
             return Finding(wanted, "missing", f"entry {wanted} is missing")
-        for finding in self._faults(row):
-            return finding
-        self.number, self.hash = row.number, row.hash
-        return None
+        finding = self._fault(row)
+        if finding is None:
+            self.number, self.hash = row.number, row.hash
+        return finding
 
-    def _faults(self, row: Row) -> Iterator[Finding]:
-        number = row.number
+    def _fault(self, row: Row) -> Finding | None:
+        number, anchor = row.number, self._anchor
         if digest_of(self._keys, row) != row.hash:
-            yield Finding(number, "altered", f"entry {number} is not what was written")
+            return Finding(number, "altered", f"entry {number} is not what was written")
         if row.previous != self.hash:
-            yield Finding(number, "unjoined", f"entry {number} does not follow the one before it")
-        if self._anchor is not None and self._anchor.number == number:
-            if self._anchor.hash != row.hash:
-                yield Finding(number, "anchor", f"entry {number} is not the one that was anchored")
+            return Finding(number, "unjoined", f"entry {number} does not follow the one before it")
+        if anchor is not None and anchor.number == number and anchor.hash != row.hash:
+            return Finding(number, "anchor", f"entry {number} is not the one that was anchored")
         if not self._sealed_is_indexed(row):
-            yield Finding(
-                number, "patient", f"entry {number}: the sealed patient is not who it is about"
-            )
+            message = f"entry {number}: the sealed patient is not who it is about"
+            return Finding(number, "patient", message)
+        return None
 
     def _sealed_is_indexed(self, row: Row) -> bool:
         """What the hash leaves out, so that keys can be rotated: whom the entry is about."""

@@ -95,7 +95,7 @@ EVENTS: Final[dict[Event, EventDescription]] = {
     Event.AUDIT_ANCHORED: EventDescription(
         "The operator anchored the audit anew, where it ended at that time.",
         "U",
-        frozenset({"why", "anchored"}),
+        frozenset({"why"}),
     ),
     Event.RECORDS_EXPORTED: EventDescription(
         "Records were exported without identifiers.", "R", frozenset({"count", "method"})
