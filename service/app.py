@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
-from service import examples, openapi, problems
+from service import examples, openapi, problems, refusals
 from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
-from service.routes import health, model, oauth, patients, score
+from service.routes import disclosures, health, model, oauth, patients, score
 from service.score import NotScored, Scored
 from service.score_list import PatientScores
 from service.serving import Serving
@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
             {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
+            {"name": "audit", "description": "Who was shown whose record."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
         docs_url=None,
@@ -84,13 +85,14 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     )
     app.add_middleware(Surroundings)
     problems.install(app)
-    for routes in (score, patients, model, oauth, health):
+    refusals.install(app)
+    for routes in (score, patients, model, disclosures, oauth, health):
         app.include_router(routes.router)
     openapi.install(
         app,
         (
             *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
-            *(model.ModelDescription, health.Health, *oauth.STRUCTS),
+            *(model.ModelDescription, disclosures.Disclosures, health.Health, *oauth.STRUCTS),
         ),
         examples.ANSWERS,
     )

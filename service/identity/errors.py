@@ -24,7 +24,7 @@ class ForbiddenError(ReadmitError):
 
     Args:
         message: what the caller is told.
-        why: a code for the audit; None where the route has none of its own.
+        why: a code for the audit.
         patient: whom they asked for, where that is known; for the audit alone.
     """
 
@@ -32,7 +32,7 @@ class ForbiddenError(ReadmitError):
     title = "Not allowed"
 
     def __init__(
-        self, message: str, *, why: WhyRefused | None = None, patient: str | None = None
+        self, message: str, *, why: WhyRefused = "scope", patient: str | None = None
     ) -> None:
         super().__init__(message)
         self.why: Final = why

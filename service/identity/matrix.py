@@ -92,6 +92,7 @@ ROUTES: Final[dict[str, Line]] = {
         system_with_scope=403,
         other_patient=403,
     ),
+    "GET /v1/patients/{id}/disclosures": scope("AuditEvent.s", "auditor"),
     "GET /v1/model": scope(
         "DocumentReference.r", "clinician care_manager data_scientist auditor administrator"
     ),

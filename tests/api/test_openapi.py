@@ -34,6 +34,7 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
         "POST /oauth/token",
         "GET /oauth/jwks",
         "GET /.well-known/smart-configuration",
+        "GET /v1/patients/{id}/disclosures",
         "GET /healthz",
         "GET /readyz",
     }

@@ -81,6 +81,9 @@ def test_a_score_of_another_unit_or_of_none_is_not_computed_for_a_care_manager(
         answer = service.score(service.person("care_manager"), bundle_of(unit=unit))
         assert answer.status_code == 403
         assert "probability" not in answer.text
+        entry = last_entry(service)
+        assert (entry.event, entry.patient_index) == ("access_refused", service.pseudonym())
+        assert details(entry) == {"needed": "RiskAssessment.c", "why": "unit"}
     assert count_of(service, "scores") == before
     assert service.score(service.person("care_manager")).status_code == 200
 

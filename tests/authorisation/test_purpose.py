@@ -47,6 +47,10 @@ def test_a_purpose_of_the_role_is_taken_and_entered(service: Service) -> None:
 @pytest.mark.parametrize("named", ["HRESCH", "HMARKT", "canary", "treat", ""])
 def test_a_purpose_that_is_none_of_the_roles_is_refused(service: Service, named: str) -> None:
     assert status(service, service.person("clinician"), named) == 403
+    with service.keeping.database.reading() as connection:
+        entry = list(entries(connection))[-1]
+    assert (entry.event, entry.outcome) == ("access_refused", "refused")
+    assert msgspec.json.decode(entry.details)["why"] == "purpose"
 
 
 def test_only_roles_that_grant_the_access_have_a_say(service: Service) -> None:
