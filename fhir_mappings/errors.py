@@ -78,3 +78,18 @@ class PromotionError(ReadmitError):
 
     exit_code = 7
     title = "Promotion"
+
+
+class OptOutError(ReadmitError):
+    """A list of patients who opted out was named and cannot be read."""
+
+    exit_code = 2
+    status = 503
+    title = "Opt-out list"
+
+
+class PseudonymError(ReadmitError):
+    """The key of the pseudonyms cannot be read, or could not be made."""
+
+    exit_code = 4
+    title = "Pseudonyms"

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
-from service import VERSION, examples, openapi, problems
+from service import VERSION, examples, openapi, problems, refusals
+from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
-from service.routes import health, metrics, model, score
+from service.routes import disclosures, health, metrics, model, oauth, patients, score
 from service.score import NotScored, Scored
+from service.score_list import PatientScores
 from service.serving import Serving
 from service.settings import Settings, load_settings
 
@@ -71,7 +73,10 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         description=DESCRIPTION,
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
+            {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
+            {"name": "audit", "description": "Who was shown whose record."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
         docs_url=None,
@@ -80,11 +85,16 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     )
     app.add_middleware(Surroundings, settings=chosen)
     problems.install(app)
-    for routes in (score, model, health, metrics):
+    refusals.install(app)
+    for routes in (score, patients, model, disclosures, oauth, health, metrics):
         app.include_router(routes.router)
     openapi.install(
         app,
-        (Scored, NotScored, model.ModelDescription, health.Health, health.Readiness),
+        (
+            *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
+            *(model.ModelDescription, disclosures.Disclosures, *oauth.STRUCTS),
+            *(health.Health, health.Readiness),
+        ),
         examples.ANSWERS,
     )
     return app

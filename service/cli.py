@@ -9,7 +9,7 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import clinic, models, monitoring, records, reports, study
+from service.commands import audit, clinic, database, models, monitoring, records, reports, study
 
 app = typer.Typer(
     name="readmit",
@@ -40,6 +40,9 @@ for command in (
     clinic.demo,
 ):
     app.command()(command)
+
+for group in (audit.group, database.group):
+    app.add_typer(group)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.identity.issuers import read_trusted
 from service.observing import logs
 from service.observing.logs import Happening, logger
 from service.serving import load_model, profile_of
@@ -41,7 +42,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         SettingsError: if others could reach the service without being identified or without
-            encryption, or if it cannot listen where it should.
+            encryption, if it cannot listen where it should, or READMIT_ISSUERS is not valid.
         RiskModelError: if there is no risk model, or it is not the one its manifest describes.
         SiteProfileError: if there is no such site profile.
         KeysError: if the operator's keys cannot be read.
@@ -51,6 +52,7 @@ def serve(settings: Settings) -> None:
     logs.configure()
     model = load_model(settings)
     profile_of(settings, model)
+    read_trusted(settings)
     app = create_app(settings, model)
     config = server_config(app, exposure)
     with _listening(exposure, settings.port) as listener, _runner(config) as runner:

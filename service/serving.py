@@ -9,10 +9,17 @@ import anyio.to_thread
 from fastapi import Request
 
 from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.consent import OptOuts, used_now
 from fhir_mappings.errors import RiskModelError
+from fhir_mappings.opt_out import OptOutList
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
 from service import VERSION
+from service.identity.backend_services import TokenEndpoint
+from service.identity.bearer import BearerTokens
+from service.identity.ehr_tokens import EHRTokens
+from service.identity.issuers import read_trusted
+from service.identity.signing import SigningKeys
 from service.keeping import Keeping, open_keeping
 from service.observing.logs import Happening, logger
 from service.observing.metrics import Build, Metrics
@@ -64,14 +71,25 @@ def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
 
 
 class Serving:
-    """A running service: made once, when it starts, within its event loop."""
+    """A running service: made once, when it starts, within its event loop.
+
+    Raises:
+        OptOutError: if an opt-out list is named and cannot be read.
+    """
 
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
+        self.trusted = read_trusted(settings)
         self.keeping: Keeping = open_keeping(settings)
         self.rates = Rates(settings)
         self.metrics = Metrics(Build(VERSION, settings.mode))
         self.metrics.watch(lambda: self.keeping.audit.failures)
+        own, database = settings.own_url, self.keeping.database
+        self.signing = SigningKeys(database, self.keeping.keys)
+        self.bearer = BearerTokens(self.trusted, self.signing, database, own)
+        self.token_endpoint = TokenEndpoint(self.trusted, self.signing, self.keeping.audit, own)
+        self.ehr_tokens = EHRTokens(self.signing)
+        self._opt_out = OptOutList(settings.opt_out)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)
@@ -98,6 +116,15 @@ class Serving:
         if self._model is None:
             raise RiskModelError(self._refusal)
         return self._model
+
+    @property
+    def opt_outs(self) -> OptOuts:
+        """Who has opted out, by the list as its file is now, for records that are used now.
+
+        Raises:
+            OptOutError: if the list was named and cannot be read any more: nobody is scored then.
+        """
+        return used_now(self.profile, self._opt_out.patients())
 
     @contextmanager
     def room(self) -> Iterator[None]:

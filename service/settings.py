@@ -69,14 +69,6 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
-    issuers: Path | None = Field(
-        default=None,
-        description="TOML file of the OpenID issuers whose tokens are accepted.",
-    )
-    public_url: str | None = Field(
-        default=None,
-        description="The URL that others reach the service by; its host is answered to.",
-    )
     allowed_hosts: HostNames = Field(
         default=(),
         description="Further names that the service answers to in a Host header, between commas.",
@@ -110,11 +102,37 @@ class Settings(BaseSettings):
         description="Requests a minute of one address that fail to identify themselves; above it, "
         "everything from that address is answered 429.",
     )
+    break_glass_minutes: int = Field(
+        default=60,
+        ge=1,
+        le=720,
+        description="How long a patient stays open to somebody who broke the glass.",
+    )
+    issuers: Path | None = Field(
+        default=None,
+        description="TOML file of whom to trust: OpenID Connect issuers and client systems.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$",
+        description="URL that callers know the service by, without a slash at its end; its tokens "
+        "are issued and addressed with it. By default the address that it listens on.",
+    )
+    opt_out: Path | None = Field(
+        default=None,
+        description="File of the patients who opted out, one id a line. They are neither scored "
+        "nor listed nor learned from. It is read again whenever it changes.",
+    )
 
     @property
     def mode(self) -> Literal["development", "normal"]:
         """How callers are treated."""
         return "development" if self.development else "normal"
+
+    @property
+    def own_url(self) -> str:
+        """The URL that callers know the service by."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
 
 
 def load_settings() -> Settings:

@@ -15,10 +15,11 @@ async def identify(request: Request) -> Caller:
 
     Raises:
         UnauthenticatedError: if nobody is identified.
+        DatabaseError: if a token may be used once and that cannot be entered.
     """
     here = serving(request)
     if "authorization" in request.headers:
-        raise UnauthenticatedError
+        return await here.bearer.caller(request.headers.getlist("authorization"))
     if here.settings.development:
         return DEVELOPER
     raise UnauthenticatedError
