@@ -1,7 +1,18 @@
 """What a Consent refuses and permits, and which of several counts."""
 
 import pytest
-from records import clock, concept, encounter, events, ingested, lab, moment, ndjson, patient, stored
+from records import (
+    clock,
+    concept,
+    encounter,
+    events,
+    ingested,
+    lab,
+    moment,
+    ndjson,
+    patient,
+    stored,
+)
 from records import timeline as timeline_of
 
 from fhir_mappings.consent import OptOuts, refuses
@@ -72,7 +83,9 @@ def test_a_refusal_is_of_the_uses_that_its_purposes_cover(purpose, expected):
     assert refused(consent(provision=provision)) == expected
 
 
-@pytest.mark.parametrize("status", ["inactive", "rejected", "entered-in-error", "draft", "proposed"])
+@pytest.mark.parametrize(
+    "status", ["inactive", "rejected", "entered-in-error", "draft", "proposed"]
+)
 def test_only_an_active_consent_counts(status):
     assert refused(consent(status=status)) == []
 
@@ -243,9 +256,7 @@ def test_the_first_reason_of_all_is_that_the_patient_does_not_want_it():
 
 
 def test_whoever_says_no_after_the_discharge_is_not_scored_for_it():
-    whole = timeline_of(
-        patient(), encounter("e", 0, 4), lab("l", 1), consent(dateTime=clock(9))
-    )
+    whole = timeline_of(patient(), encounter("e", 0, 4), lab("l", 1), consent(dateTime=clock(9)))
     view = View(whole, whole.stays[-1], moment(4))
     assert why_not(view, "scoring", OptOuts(at=moment(10))).code == "opted_out"
     assert why_not(view, "scoring", OptOuts(at=moment(8))) is None
