@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fhir_mappings.consent import CONSENT_CODES, OptOuts, refuses, used_now
+from fhir_mappings.events import Event
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.pseudonyms import Pseudonyms, store_pseudonyms
 from fhir_mappings.sources.reading import site_concepts
@@ -82,16 +83,45 @@ class StudyRecords:
             yield Timeline(subject, events, concepts, self.profile)
 
     def _find_refusing(self) -> Iterator[str]:
-        """Who is in the store, and refuses: only those with a Consent or on the list are read."""
-        asked = set(self.opt_outs.listed)
-        answers = pa.array(sorted(CONSENT_CODES))
-        for table in self.store.tables(["subject", "code"]):
-            wanted = pc.is_in(table.column("code").cast(pa.string()), value_set=answers)
-            asked.update(table.filter(wanted).column("subject").to_pylist())
-        for subject in asked:
-            events = self.store.read_subject(subject)
-            if events and refuses(subject, events, "training", self.opt_outs):
+        """Who is in the store, and refuses; nothing but Consents is read for it."""
+        consents: dict[str, list[Event]] = {}
+        if self.opt_outs.listed:
+            listed = self.opt_outs.listed.intersection(self.store.subjects())
+            consents = {subject: [] for subject in listed}
+        for event in _consents(self.store):
+            consents.setdefault(event.subject, []).append(event)
+        for subject, events in consents.items():
+            if refuses(subject, events, "training", self.opt_outs):
                 yield subject
+
+
+def _consents(store: Store) -> Iterator[Event]:
+    """What Consents say, of every patient: as many columns as it takes to tell who refuses."""
+    answers = pa.array(sorted(CONSENT_CODES))
+    columns = ("subject", "time", "end", "known_at", "code", "text_value")
+    for table in store.tables(columns):
+        codes = pc.cast(table.column("code"), pa.string())
+        found = table.filter(pc.is_in(codes, value_set=answers))
+        for name in ("time", "end", "known_at"):
+            place = columns.index(name)
+            found = found.set_column(place, name, found.column(name).cast(pa.int64()))
+        for row in found.to_pylist():
+            yield Event(
+                subject=row["subject"],
+                time=row["time"],
+                end=row["end"],
+                known_at=row["known_at"],
+                kind="patient",
+                code=row["code"],
+                value=None,
+                unit=None,
+                text=row["text_value"],
+                encounter=None,
+                source="",
+                updated=0,
+                utc_offset=None,
+                dated_by="record",
+            )
 
 
 def number_of(subject: str) -> str:

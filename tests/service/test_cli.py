@@ -421,6 +421,39 @@ def scored_alone(model: RiskModel, folder: Path, *resources) -> list[dict[str, s
         return list(csv.DictReader(file))
 
 
+def test_who_opted_out_is_counted_and_not_listed(readmit, hospital, tmp_path):
+    """By the list that is named: in the table of scores, and in the flow of the cohort."""
+    lines = scores(hospital)
+    subject = lines[0]["subject"]
+    named = tmp_path / "opt-out.csv"
+    named.write_text(f"# by telephone\n{subject}\n", encoding="utf-8")
+    out = tmp_path / "scores.csv"
+    common = ("--store", hospital.store, "--opt-out", named, "--json")
+    done = readmit("score", *common, "--mlruns", hospital.mlruns, "--out", out)
+    stays = sum(line["subject"] == subject for line in lines)
+    assert json.loads(done.out)["not_scored"]["opted_out"] >= stays > 0
+    with out.open(encoding="utf-8", newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert listed == [
+        {**line, "score_id": now["score_id"]}
+        for line, now in zip(
+            [line for line in lines if line["subject"] != subject], listed, strict=True
+        )
+    ]
+    flow = json.loads(readmit("cohort", *common).out)["flow"]
+    (left_out,) = [step for step in flow if step["step"] == "The patient has opted out."]
+    assert left_out["excluded"] >= stays
+
+
+@pytest.mark.parametrize("command", ["score", "cohort", "train", "monitor"])
+def test_a_list_that_is_named_and_absent_stops_the_command(readmit, hospital, tmp_path, command):
+    more = () if command == "cohort" else ("--mlruns", hospital.mlruns)
+    absent = tmp_path / "absent.csv"
+    done = readmit(command, "--store", hospital.store, "--opt-out", absent, *more)
+    assert done.code == 2
+    assert "absent.csv: no such opt-out list" in done.err
+
+
 # One engine
 
 
