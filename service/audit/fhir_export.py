@@ -9,6 +9,7 @@ audit; it is said to be unknown rather than left out.
 import base64
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -142,9 +143,10 @@ def export(
         with (
             os.fdopen(descriptor, "w", encoding="utf-8") as file,
             audit.database.reading() as connection,
+            closing(audit_entries.entries(connection, since=since, until=until)) as rows,
         ):
             whole, _ = audit_entries.head(connection)
-            for row in audit_entries.entries(connection, since=since, until=until):
+            for row in rows:
                 file.write(audit_event(row, audit.keys).model_dump_json() + "\n")
                 count, first, last = count + 1, first or row.number, row.number
                 if count % 100 == 0:

@@ -1,6 +1,7 @@
 """Whether the audit is what was written: every entry, their order, and their end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -70,12 +71,8 @@ def verify(
         walk = _Walk(keys, anchor)
         try:
             first_head = audit_entries.head(connection)
-            for row in audit_entries.entries(connection):
-                walk.finding = walk.look_at(row)
-                if walk.finding is not None:
-                    break
-                if walk.number % TELL_EVERY == 0:
-                    report(walk.number, max(first_head[0], walk.number))
+            with closing(audit_entries.entries(connection)) as rows:
+                walk.follow(rows, lambda done: report(done, max(first_head[0], done)))
             last_head = audit_entries.head(connection)
         except LookupError as error:
             walk.finding = walk.finding or Finding(None, "head", str(error))
@@ -113,7 +110,16 @@ class _Walk:
         self._keys = keys
         self._anchor = anchor
 
-    def look_at(self, row: Row) -> Finding | None:
+    def follow(self, rows: Iterable[Row], report: Callable[[int], None]) -> None:
+        """Follow the chain for as long as it is whole."""
+        for row in rows:
+            self.finding = self._look_at(row)
+            if self.finding is not None:
+                return
+            if self.number % TELL_EVERY == 0:
+                report(self.number)
+
+    def _look_at(self, row: Row) -> Finding | None:
         """Follow the chain by one entry, unless that is not the one that comes next."""
         wanted = self.number + 1
         if row.number != wanted:
