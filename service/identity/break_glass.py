@@ -3,7 +3,8 @@
 It opens the stays of other units. It does not widen a token that is confined to one patient: what a
 person let a program see is not the program's to widen. And it does not lift a patient's opt-out:
 they refused a prediction, not a treatment, and no emergency needs to know the risk of a readmission
-(an emergency opens what treatment needs, 45 CFR 164.510(a)(3), FHIR Consent likewise).
+(what a patient restricted may be used where emergency treatment needs it, 45 CFR
+164.522(a)(1)(iii); a prediction is not that).
 """
 
 import secrets

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy import event
 
 from fhir_mappings.records.instants import from_datetime
+from service import examples
 from service.audit import disclosures, ledger
 from service.audit.ledger import Audit, Entry
 from service.audit.verify import verify
@@ -171,7 +172,7 @@ def test_a_token_for_one_patient_reads_no_other_and_that_is_entered(
     asking_as(person(Role.AUDITOR, scopes=parse_scopes("patient/AuditEvent.s"), patient="p"))
     assert client.get(PATH.format("p")).status_code == 200
     assert client.get(PATH.format("q")).status_code == 403
-    assert rows(client)[-1].details == '{"needed":"AuditEvent.s","why":"record"}'
+    assert rows(client)[-1].details == '{"needed":"AuditEvent.s","why":"patient"}'
 
 
 def test_a_refusal_that_cannot_be_entered_is_not_answered_as_one(
@@ -190,10 +191,30 @@ def test_an_unknown_caller_is_refused_without_an_entry(client_with: Any) -> None
     assert rows(client) == []
 
 
+PATIENT = examples.BUNDLE["entry"][0]["resource"]["id"]
+
+
+def prepared(client: Any) -> int:
+    """With a score on record, that can be read; how many entries there are then."""
+    answer = client.score()
+    assert answer.status_code == 200
+    client.kept = answer.json()["score_id"]
+    return len(rows(client))
+
+
 # What every route that touches a patient is asked with; a new one fails until it is here.
 TOUCHING = {
     "POST /v1/score": lambda client: client.score(),
     "GET /v1/patients/{id}/disclosures": lambda client: client.get(PATH.format("p")),
+    "GET /v1/scores/{score_id}": lambda client: client.get(f"/v1/scores/{client.kept}"),
+    "GET /v1/patients/{patient_id}/scores": lambda client: client.get(
+        f"/v1/patients/{PATIENT}/scores"
+    ),
+    "POST /v1/patients/{patient_id}/break-glass": lambda client: client.request(
+        "POST",
+        "/v1/patients/p/break-glass",
+        json={"reason": "emergency_treatment", "explanation": "Collapsed in the lobby."},
+    ),
 }
 NOT_ABOUT_PATIENTS = {"DocumentReference", "Device"}
 """What the service says of its model and of itself."""
@@ -226,8 +247,9 @@ def test_no_route_that_touches_a_patient_answers_without_an_entry(
     client_with: Any, route: str
 ) -> None:
     client = client_with()
-    assert TOUCHING[route](client).status_code == 200
-    (entered,) = rows(client)
+    before = prepared(client)
+    assert TOUCHING[route](client).status_code in (200, 201)
+    (entered,) = rows(client)[before:]
     assert entered.patient_index is not None
     assert entered.route == route.partition(" ")[2]
     assert verify(audit_of(client).database, audit_of(client).keys, audit_of(client).anchor)
@@ -236,6 +258,7 @@ def test_no_route_that_touches_a_patient_answers_without_an_entry(
 @pytest.mark.parametrize("route", TOUCHING)
 def test_a_full_disk_refuses_the_answer(client_with: Any, route: str) -> None:
     client = client_with()
+    prepared(client)
     engine = audit_of(client).database.engine
     full = True
 
@@ -250,7 +273,7 @@ def test_a_full_disk_refuses_the_answer(client_with: Any, route: str) -> None:
 
     while True:  # until the pages that there are hold no further entry
         answer = TOUCHING[route](client)
-        if answer.status_code != 200:
+        if answer.status_code not in (200, 201):
             break
     entered = len(rows(client))
     assert answer.status_code == 503
@@ -258,7 +281,7 @@ def test_a_full_disk_refuses_the_answer(client_with: Any, route: str) -> None:
     assert answer.json()["type"] == "urn:readmit:problem:database"
     assert not {"probability", "disclosures"} & answer.json().keys()
     full = False
-    assert TOUCHING[route](client).status_code == 200
+    assert TOUCHING[route](client).status_code in (200, 201)
     assert len(rows(client)) == entered + 1
 
 
@@ -266,11 +289,13 @@ def test_a_full_disk_refuses_the_answer(client_with: Any, route: str) -> None:
 def test_an_anchor_that_cannot_be_written_refuses_the_answer(
     client_with: Any, tmp_path: Path, route: str
 ) -> None:
-    client = client_with(audit_anchor=tmp_path / "nowhere" / "anchor")
+    client = client_with()
+    before = prepared(client)
+    audit_of(client).anchor = tmp_path / "nowhere" / "anchor"
     answer = TOUCHING[route](client)
     assert answer.status_code == 503
     assert answer.json()["type"] == "urn:readmit:problem:audit"
-    assert rows(client) == []
+    assert len(rows(client)) == before
 
 
 _NO_ROOM = """
@@ -303,27 +328,8 @@ def test_a_disk_that_takes_no_further_byte_refuses_the_score(tmp_path: Path) -> 
     assert done.stdout.strip().splitlines()[-1:] == ["[200, 503, false, 200]"], done.stderr
 
 
-ELSEWHERE = {
-    Event.SCORE_READ,
-    Event.SCORES_LISTED,
-    Event.GLASS_BROKEN,
-    Event.SIGNED_IN,
-    Event.SIGN_IN_REFUSED,
-    Event.SIGNED_OUT,
-    Event.TOKEN_ISSUED,
-    Event.RECORDS_EXPORTED,
-    Event.PURGED,
-    Event.KEYS_ROTATED,
-    Event.DATABASE_SAVED,
-    Event.DATABASE_RESTORED,
-    Event.SERVICE_STARTED,
-}
-"""Events whose producers are not in this tree yet; the test below fails once they are."""
-
-
 def test_every_event_is_produced_by_something() -> None:
     produced = set()
     for file in SERVICE.rglob("*.py"):
         produced |= set(re.findall(r"event=Event\.([A-Z_]+)", file.read_text(encoding="utf-8")))
-    missing = {event for event in Event if event.name not in produced}
-    assert missing == ELSEWHERE
+    assert {event.name for event in Event} == produced

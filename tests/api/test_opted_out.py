@@ -48,6 +48,7 @@ def told(answer: Any) -> str:
         assert content["reason"] == {"code": "opted_out", "sentence": REASONS["opted_out"]}
         assert set(content) <= {
             "status", "subject", "encounter_id", "as_of", "reason", "model", "unread", "not_sent",
+            "score_id",
         }  # fmt: skip
         assert not content.get("unread")
         assert not content.get("not_sent")

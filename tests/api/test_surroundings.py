@@ -28,7 +28,7 @@ def normal(client_with: Start) -> Start:
         given = {
             "development": False,
             "keys": key_content(new_keys()).decode(),
-            "public_url": "https://readmit.example/",
+            "public_url": "https://readmit.example",
             **settings,
         }
         return client_with(**given)
