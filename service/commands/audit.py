@@ -1,5 +1,6 @@
 """Commands about the audit: is it what was written, and what does it say."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -31,15 +32,16 @@ def verify(as_json: JsonOption = False) -> None:
     from service.settings import load_settings
     from service.terminal import progress
 
-    keeping = open_existing(load_settings())
-    with progress(quiet=as_json) as report:
+    with (
+        closing(open_existing(load_settings())) as keeping,
+        progress(quiet=as_json) as report,
+    ):
         seen = run(
             keeping.database,
             keeping.keys,
             keeping.audit.anchor,
             lambda done, whole: report("verify (entries)", done, whole),
         )
-    keeping.close()
     if as_json:
         print_json(
             {"whole": seen.finding is None, **plain(seen), "after_anchor": seen.after_anchor}
@@ -78,8 +80,10 @@ def export(
     from service.settings import load_settings
     from service.terminal import progress
 
-    keeping = open_existing(load_settings())
-    with progress(quiet=as_json) as report:
+    with (
+        closing(open_existing(load_settings())) as keeping,
+        progress(quiet=as_json) as report,
+    ):
         count = run(
             keeping.audit,
             out,
@@ -89,7 +93,6 @@ def export(
             else from_datetime(until.replace(tzinfo=UTC) + timedelta(days=1)),
             report=lambda done, whole: report("export (entries)", done, whole),
         )
-    keeping.close()
     if as_json:
         print_json({"out": str(out), "count": count})
         return
@@ -112,10 +115,9 @@ def anchor(
     from service.keeping import open_existing
     from service.settings import load_settings
 
-    keeping = open_existing(load_settings())
     entry = Entry(event=Event.AUDIT_ANCHORED, caller=None, details={"why": why.value})
-    number = keeping.audit.anchor_anew(entry)
-    keeping.close()
+    with closing(open_existing(load_settings())) as keeping:
+        number = keeping.audit.anchor_anew(entry)
     if as_json:
         print_json({"number": number})
         return

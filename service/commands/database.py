@@ -1,5 +1,7 @@
 """Commands about the service's own database."""
 
+from contextlib import closing
+
 import typer
 
 from service.commands.options import JsonOption, print_json
@@ -17,10 +19,10 @@ def upgrade(as_json: JsonOption = False) -> None:
     from service.database.migrate import version
     from service.settings import load_settings
 
-    database = Database(load_settings().database)
-    before = version(database) if database.file is None or database.file.exists() else None
-    run(database)
-    _say({"from": before, "version": version(database)}, as_json=as_json)
+    with closing(Database(load_settings().database)) as database:
+        before = version(database) if database.file is None or database.file.exists() else None
+        run(database)
+        _say({"from": before, "version": version(database)}, as_json=as_json)
 
 
 @group.command()
@@ -33,10 +35,10 @@ def status(as_json: JsonOption = False) -> None:
     from service.keeping import existing_database
     from service.settings import load_settings
 
-    database = existing_database(load_settings())
-    kind = database.url.get_backend_name()
-    _say({"database": kind, "version": version(database), "needed": newest()}, as_json=as_json)
-    check(database)
+    with closing(existing_database(load_settings())) as database:
+        kind = database.url.get_backend_name()
+        _say({"database": kind, "version": version(database), "needed": newest()}, as_json=as_json)
+        check(database)
 
 
 def _say(answer: dict[str, str | None], *, as_json: bool) -> None:

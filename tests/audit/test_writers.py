@@ -57,6 +57,7 @@ def _write(
     os._exit(1 if failures else 0)
 
 
+@pytest.mark.slow
 def test_a_thousand_writers_lose_nothing_and_leave_one_chain(
     audit: Audit, database_url: str
 ) -> None:
