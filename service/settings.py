@@ -66,6 +66,40 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    database_password: SecretStr | None = Field(
+        default=None,
+        description="Password that the whole SQLite file is encrypted with (SQLCipher; needs the "
+        "extra `sqlcipher`), or that of the PostgreSQL user.",
+    )
+    database_password_file: Path | None = Field(
+        default=None, description="File of that password, instead of the variable."
+    )
+    promotion_key: Path | None = Field(
+        default=None,
+        description="Public key (PEM) that the record of promotions must be signed with, kept "
+        "apart from it. Without one, the key beside the record is believed.",
+    )
+    model_trial_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="How long a child process may take to try a risk model before it is served.",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that serve on the same port; each uses one core and loads the "
+        "model. SQLite takes one writer at a time: with many workers use PostgreSQL.",
+    )
+    keep_scores_days: int = Field(
+        default=365, ge=1, description="How long `readmit purge` leaves scores that were given."
+    )
+    keep_broken_glass_days: int = Field(
+        default=2_192,
+        ge=1,
+        description="How long `readmit purge` leaves the reasons for breaking the glass; the audit "
+        "that it was broken is never deleted.",
+    )
 
 
 def load_settings() -> Settings:

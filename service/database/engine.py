@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -47,9 +48,10 @@ def database_url(text: str) -> URL:
 class Database:
     """A database that is connected to when it is first used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, password: str | None = None) -> None:
         self.url = database_url(url)
-        self._engine = _engine(self.url)
+        self._password = password
+        self._engine = _engine(self.url, password)
         # SQLite takes one writer at a time. Waiting here is fair and cheap; its own waiting is a
         # poll, in which some of many writers starve.
         self._one_writer = threading.Lock() if self.is_sqlite else None
@@ -65,6 +67,15 @@ class Database:
         if not self.is_sqlite or not self.url.database or self.url.database == ":memory:":
             return None
         return Path(self.url.database)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the whole SQLite file is encrypted (SQLCipher)."""
+        return self.is_sqlite and self._password is not None
+
+    def at(self, file: Path) -> "Database":
+        """Another SQLite file that opens with the same password."""
+        return Database(f"sqlite:///{file}", self._password)
 
     @property
     def engine(self) -> Engine:
@@ -120,12 +131,19 @@ def _named_errors() -> Iterator[None]:
         raise DatabaseError(f"the database failed: {type(error).__name__}") from None
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, password: str | None) -> Engine:
     if url.get_backend_name() == "postgresql":
+        if password is not None:
+            url = url.set(password=password)
         return create_engine(
             url, pool_pre_ping=True, pool_size=8, hide_parameters=True, pool_timeout=BUSY_SECONDS
         )
-    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS},
+        module=None if password is None else _sqlcipher(),
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
@@ -133,6 +151,8 @@ def _engine(url: URL) -> Engine:
         # first write, where waiting for another writer is refused as a deadlock.
         connection.isolation_level = None
         cursor = connection.cursor()
+        if password is not None:
+            _unlock(cursor, password)
         cursor.execute("PRAGMA journal_mode = WAL")
         # An audit that a power failure takes back is none: each commit reaches the disk.
         cursor.execute("PRAGMA synchronous = FULL")
@@ -146,3 +166,37 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _sqlcipher() -> ModuleType:
+    """SQLCipher's driver: it encrypts the whole file and speaks like Python's own ``sqlite3``.
+
+    Raises:
+        DatabaseError: if it is not installed.
+    """
+    try:
+        from sqlcipher3 import dbapi2
+    except ImportError:
+        raise DatabaseError(
+            "READMIT_DATABASE_PASSWORD encrypts SQLite with SQLCipher, which is not installed: "
+            "install readmit[sqlcipher]"
+        ) from None
+    module: ModuleType = dbapi2
+    return module
+
+
+def _unlock(cursor: Any, password: str) -> None:
+    """Give the password, before anything else is asked of a connection.
+
+    Raises:
+        DatabaseError: if the file does not open with it.
+    """
+    # A PRAGMA takes no parameters: the password is quoted as SQL quotes text.
+    quoted = password.replace("'", "''")
+    cursor.execute(f"PRAGMA key = '{quoted}'")
+    # It would say on standard error that pages do not decrypt; we say it better.
+    cursor.execute("PRAGMA cipher_log_level = NONE")
+    try:
+        cursor.execute("SELECT count(*) FROM sqlite_master")
+    except _sqlcipher().DatabaseError:
+        raise DatabaseError("the database does not open with this password") from None
