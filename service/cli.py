@@ -10,6 +10,9 @@ import typer
 
 from fhir_mappings.errors import ReadmitError
 from service.commands import clinic, models, monitoring, records, reports, study
+from service.commands.database import database
+from service.commands.keys import keys
+from service.commands.purge import purge
 
 app = typer.Typer(
     name="readmit",
@@ -37,9 +40,13 @@ for command in (
     monitoring.monitor,
     monitoring.transparency,
     clinic.serve,
+    purge,
     clinic.demo,
 ):
     app.command()(command)
+
+for group in (database, keys):
+    app.add_typer(group)
 
 
 def main() -> None:

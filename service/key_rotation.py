@@ -15,14 +15,13 @@ finishes this one.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
 
-from service.audit.ledger import Audit, Entry
+from service.audit.ledger import Audit, Detail, Entry
 from service.audit.vocabulary import Event
 from service.database.engine import BUSY_SECONDS, Database
 from service.database.sealed_columns import SEALED_COLUMNS, SealedColumn, seal_anew
@@ -79,9 +78,8 @@ def rotate(
         time.sleep(max(0.0, began + under_way_seconds - time.monotonic()))
         with Audit(database, keys, anchor).recorded() as work:
             for sealed in SEALED_COLUMNS:
-                same = partial(nullcontext, work.connection)
-                count += sum(_walk(same, keys, sealed, at_once))
-            details = {"key": keys.current, "count": count}
+                count += sum(_walk(lambda: nullcontext(work.connection), keys, sealed, at_once))
+            details: dict[str, Detail] = {"key": keys.current, "count": count}
             work.record(Entry(event=Event.KEYS_ROTATED, caller=None, details=details))
         aside = without_old_keys(file)
         return Rotated(keys.current, count, None if aside is None else str(aside))

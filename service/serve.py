@@ -1,5 +1,6 @@
 """Running the service on this machine."""
 
+import os
 from typing import Any, Final
 
 import uvicorn
@@ -45,9 +46,12 @@ def serve(settings: Settings) -> None:
         )
     model = load_model(settings)
     profile_of(settings, model)
-    app = create_app(settings, model)
+    if settings.workers > 1:
+        os.environ.update(_for_workers(settings))
     uvicorn.run(
-        app,
+        "service.app:create_app" if settings.workers > 1 else create_app(settings, model),
+        factory=settings.workers > 1,
+        workers=settings.workers,
         host=address,
         port=settings.port,
         access_log=False,
@@ -55,3 +59,13 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,
         server_header=False,
     )
+
+
+def _for_workers(settings: Settings) -> dict[str, str]:
+    """The settings that a command line may have changed, for processes that read the environment.
+
+    Each worker makes its own application and loads its own model.
+    """
+    given: dict[str, object] = {"mlruns": settings.mlruns, "risk_model": settings.risk_model}
+    given |= {"profile": settings.profile, "host": settings.host, "port": settings.port}
+    return {f"READMIT_{k.upper()}": str(v) for k, v in given.items() if v is not None}

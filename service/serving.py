@@ -13,7 +13,10 @@ from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.errors import RiskModelError
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
+from service.audit.ledger import Entry
+from service.audit.vocabulary import Event
 from service.keeping import Keeping, open_keeping
+from service.model_trial import load_tried
 from service.problems import BusyError
 from service.settings import Settings
 
@@ -36,14 +39,10 @@ def load_model(settings: Settings) -> "RiskModel":
     """Load the risk model that the settings name: a folder, or else the registry's champion.
 
     Raises:
-        RiskModelError: if there is none, or it is not the one that its manifest describes.
+        RiskModelError: if there is none, it is not the one that its manifest and the record of
+            promotions describe, or its trial in a child process failed.
     """
-    # Here and not above: importing the service must not pull in what only a model needs.
-    from training.risk_model import champion, load_risk_model
-
-    if settings.risk_model is not None:
-        return load_risk_model(settings.risk_model)
-    return champion(settings.mlruns)
+    return load_tried(settings)
 
 
 def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
@@ -90,6 +89,21 @@ class Serving:
         if self._model is None:
             raise RiskModelError(self._refusal)
         return self._model
+
+    def record_start(self) -> None:
+        """Enter in the audit that the service started, how, and with which model.
+
+        Raises:
+            DatabaseError: if it cannot be entered; a service that cannot keep its audit must not
+                start.
+            AuditError: likewise.
+        """
+        details = {
+            "mode": "development" if self.settings.development else "production",
+            "model": None if self._model is None else self._model.name,
+            "version": None if self._model is None else self._model.version,
+        }
+        self.keeping.audit.record(Entry(event=Event.SERVICE_STARTED, caller=None, details=details))
 
     @contextmanager
     def room(self) -> Iterator[None]:

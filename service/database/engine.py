@@ -69,9 +69,12 @@ class Database:
         return Path(self.url.database)
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether the whole SQLite file is encrypted (SQLCipher)."""
-        return self.is_sqlite and self._password is not None
+    def password(self) -> str | None:
+        """What opens the database, if anything does; for its own tools alone."""
+        if self._password is not None:
+            return self._password
+        in_query = self.url.query.get("password")
+        return self.url.password or (in_query if isinstance(in_query, str) else None)
 
     def at(self, file: Path) -> "Database":
         """Another SQLite file that opens with the same password."""
@@ -112,6 +115,22 @@ class Database:
                     yield connection
         finally:
             self._one_writer.release()
+
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Any]:
+        """The driver's own cursor, for what SQLite does outside of transactions alone.
+
+        Raises:
+            DatabaseError: if the database cannot be reached, or refuses.
+        """
+        with _named_errors():
+            connection = self._engine.raw_connection()
+            try:
+                yield connection.cursor()
+            except self._engine.dialect.loaded_dbapi.Error as error:
+                raise DatabaseError(f"the database failed: {type(error).__name__}") from None
+            finally:
+                connection.close()
 
     def close(self) -> None:
         """Let go of all connections."""

@@ -43,6 +43,7 @@ SEALED_COLUMNS: Final = (
 )
 """All of them."""
 
+
 class Reached(NamedTuple):
     """How far a walk along a column has come."""
 

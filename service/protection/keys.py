@@ -51,7 +51,7 @@ class Keys:
     ) -> None:
         self.index: Final = index
         self.anchor: Final = anchor
-        # One tuple, replaced at once: a thread never sees the ids of one file with those of another.
+        # One tuple, replaced at once: no thread sees the ids of one file with those of another.
         self._held = (sealing, current)
         self._file: Path | None = None
         self._seen: tuple[int, int] | None = None
@@ -147,9 +147,7 @@ def _parsed(content: bytes) -> _Content:
 def key_content(keys: Keys) -> bytes:
     """Keys as JSON, each in base64."""
     sealing, current = keys.present()
-    content = _Content(
-        index=keys.index, anchor=keys.anchor, sealing=dict(sealing), current=current
-    )
+    content = _Content(index=keys.index, anchor=keys.anchor, sealing=dict(sealing), current=current)
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
