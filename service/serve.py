@@ -1,6 +1,5 @@
 """Running the service on this machine."""
 
-import os
 from typing import Any, Final
 
 import uvicorn
@@ -46,12 +45,9 @@ def serve(settings: Settings) -> None:
         )
     model = load_model(settings)
     profile_of(settings, model)
-    if settings.workers > 1:
-        os.environ.update(_for_workers(settings))
+    app = create_app(settings, model)
     uvicorn.run(
-        "service.app:create_app" if settings.workers > 1 else create_app(settings, model),
-        factory=settings.workers > 1,
-        workers=settings.workers,
+        app,
         host=address,
         port=settings.port,
         access_log=False,
@@ -59,13 +55,3 @@ def serve(settings: Settings) -> None:
         proxy_headers=False,
         server_header=False,
     )
-
-
-def _for_workers(settings: Settings) -> dict[str, str]:
-    """The settings that a command line may have changed, for processes that read the environment.
-
-    Each worker makes its own application and loads its own model.
-    """
-    given: dict[str, object] = {"mlruns": settings.mlruns, "risk_model": settings.risk_model}
-    given |= {"profile": settings.profile, "host": settings.host, "port": settings.port}
-    return {f"READMIT_{k.upper()}": str(v) for k, v in given.items() if v is not None}

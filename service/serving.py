@@ -99,7 +99,7 @@ class Serving:
             AuditError: likewise.
         """
         details = {
-            "mode": "development" if self.settings.development else "production",
+            "mode": "development" if self.settings.development else "normal",
             "model": None if self._model is None else self._model.name,
             "version": None if self._model is None else self._model.version,
         }

@@ -84,13 +84,6 @@ class Settings(BaseSettings):
         ge=1,
         description="How long a child process may take to try a risk model before it is served.",
     )
-    workers: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Processes that serve on the same port; each uses one core and loads the "
-        "model. SQLite takes one writer at a time: with many workers use PostgreSQL.",
-    )
     keep_scores_days: int = Field(
         default=365, ge=1, description="How long `readmit purge` leaves scores that were given."
     )
