@@ -29,9 +29,9 @@ from service.protection.keys import Keys
 from service.protection.rotation import rotating, with_new_key, without_old_keys
 from service.protection.sealing import seal, unseal
 
-UNDER_WAY_SECONDS: Final = 2 * BUSY_SECONDS
-"""How long a request may take from sealing a value to committing it: it waits for other writers for
-``BUSY_SECONDS`` at most."""
+UNDER_WAY_SECONDS: Final = 3 * BUSY_SECONDS
+"""How long a request may take from sealing a value to committing it: it waits for a connection and
+for other writers, ``BUSY_SECONDS`` each, and has the third for its work."""
 AT_ONCE: Final = 500
 """Values in one transaction: other writers wait no longer than that takes."""
 

@@ -5,16 +5,17 @@ lost, and so is what they recorded: that takes the operator's word. The anchor o
 kept as evidence in a file of its own, and the loss is itself an entry.
 """
 
-import shutil
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from service.audit.anchor import AuditError, read_anchor
-from service.audit.ledger import Audit, Entry, digest_of
+from service.audit.anchor import AuditError
+from service.audit.ledger import Audit, Entry
+from service.audit.verify import verify
 from service.audit.vocabulary import Event
-from service.database import audit_entries, backup, migrate
+from service.database import backup, migrate
 from service.database.engine import Database, DatabaseError
 from service.database.sealed_columns import sealed_with_others
 from service.protection.keys import Keys, KeysError
@@ -115,34 +116,31 @@ def _check(
             f"{others} values of the backup are sealed with keys that are not there; restore with "
             "the file of keys of that time (readmit keys rotate put it aside)"
         )
-    anchored = read_anchor(anchor, keys)
-    number, fits = _chain(database, None if anchored is None else (anchored.number, anchored.hash))
-    if anchored is None or fits:
-        return number, 0
-    lost = anchored.number - number if anchored.number > number else None
+    seen = verify(database, keys, anchor)
+    if seen.finding is None:
+        return seen.entries, 0
+    if seen.finding.fault not in ("anchor", "cut"):
+        raise AuditError(f"the backup's audit is not whole: {seen.finding.message}")
+    lost = None
+    if seen.finding.fault == "cut" and seen.anchored is not None:
+        lost = seen.anchored - seen.entries
     if not accept_loss:
-        what = "has another history" if lost is None else f"lacks the last {lost} entries"
+        what = "has another history than" if lost is None else f"lacks the last {lost} of"
         raise AuditError(
-            f"the backup {what} that the audit's anchor vouches for; --accept-loss-after-anchor "
-            "restores it all the same, and says so in the audit"
+            f"the backup {what} the entries that the audit's anchor vouches for; "
+            "--accept-loss-after-anchor restores it all the same, and says so in the audit"
         )
-    return number, lost
+    # The anchor hides what comes after it from view: the chain itself must hold all the same.
+    whole = _without_anchor(database, keys, anchor)
+    return whole, lost
 
 
-def _chain(database: Database, anchored: tuple[int, str] | None) -> tuple[int, bool]:
-    """The last number of a chain that holds, and whether it has the entry that is anchored."""
-    number, previous, fits = 0, audit_entries.START, anchored is None or anchored[0] == 0
-    with database.reading() as connection:
-        head = audit_entries.hold_head(connection)
-        for row in audit_entries.entries(connection):
-            number += 1
-            if (row.number, row.previous, row.hash) != (number, previous, digest_of(row)):
-                raise AuditError(f"the backup's audit does not hold at entry {number}")
-            previous = row.hash
-            fits = fits or (number, previous) == anchored
-    if head != (number, previous):
-        raise AuditError("the backup's audit does not end where it says")
-    return number, fits
+def _without_anchor(database: Database, keys: Keys, anchor: Path) -> int:
+    """The last entry's number of a chain that holds, whatever the anchor vouches for."""
+    seen = verify(database, keys, anchor.with_name(f".{anchor.name}.none"))
+    if seen.finding is not None and seen.finding.fault != "anchor":
+        raise AuditError(f"the backup's audit is not whole: {seen.finding.message}")
+    return seen.entries
 
 
 def _enter(
@@ -150,15 +148,18 @@ def _enter(
 ) -> tuple[str, ...]:
     """Enter the restore; the anchor then vouches for the restored chain's end."""
     kept: tuple[str, ...] = ()
-    restored = anchor.with_name(f".{anchor.name}.restoring")
-    restored.unlink(missing_ok=True)
-    entry = Entry(event=Event.DATABASE_RESTORED, caller=None, details={"number": number})
-    Audit(database, keys, restored).record(entry)
     if anchor.exists():
         evidence = anchor.with_name(f"{anchor.name}.before-{stamp}")
-        shutil.copyfile(anchor, evidence)
-        evidence.chmod(0o600)
+        os.link(anchor, evidence)
         kept = (str(evidence),)
-    restored.replace(anchor)
+        # The file that lies aside must not change with the one that is written now.
+        renewed = anchor.with_name(f".{anchor.name}.restoring")
+        renewed.unlink(missing_ok=True)
+    else:
+        renewed = anchor
+    entry = Entry(event=Event.DATABASE_RESTORED, caller=None, details={"number": number})
+    Audit(database, keys, renewed).anchor_anew(entry)
+    if renewed != anchor:
+        renewed.replace(anchor)
     backup.sync(anchor.parent)
     return kept

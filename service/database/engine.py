@@ -16,6 +16,9 @@ from fhir_mappings.errors import ReadmitError
 BUSY_SECONDS: Final = 30
 """How long a writer waits for another one before the database counts as away."""
 
+CONNECT_SECONDS: Final = 5
+"""How long a server may take to answer at all. A machine that is switched off answers nothing."""
+
 SUPPORTED: Final = ("sqlite", "postgresql")
 
 
@@ -152,14 +155,11 @@ def _named_errors() -> Iterator[None]:
 
 def _engine(url: URL, password: str | None) -> Engine:
     if url.get_backend_name() == "postgresql":
-        if password is not None:
-            url = url.set(password=password)
-        return create_engine(
-            url, pool_pre_ping=True, pool_size=8, hide_parameters=True, pool_timeout=BUSY_SECONDS
-        )
+        return _server(url if password is None else url.set(password=password))
     engine = create_engine(
         url,
         hide_parameters=True,
+        pool_timeout=BUSY_SECONDS,
         connect_args={"timeout": BUSY_SECONDS},
         module=None if password is None else _sqlcipher(),
     )
@@ -185,6 +185,32 @@ def _engine(url: URL, password: str | None) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _server(url: URL) -> Engine:
+    """PostgreSQL. What the operator's URL says goes before what is said here.
+
+    ``pool_pre_ping`` tries a connection before it is used, so that a server that was away is found
+    again by the first request after it is back. The rest bounds every wait: for a connection, for
+    an answer of a machine that is gone (``tcp_user_timeout``, milliseconds), for another writer
+    (``lock_timeout``), and for a writer that hangs with its locks held.
+    """
+    bounds = {
+        "application_name": "readmit",
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": BUSY_SECONDS * 1000,
+        "options": f"-c lock_timeout={BUSY_SECONDS}s "
+        f"-c idle_in_transaction_session_timeout={2 * BUSY_SECONDS}s",
+    }
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=8,
+        max_overflow=8,
+        pool_timeout=BUSY_SECONDS,
+        hide_parameters=True,
+        connect_args={name: bound for name, bound in bounds.items() if name not in url.query},
+    )
 
 
 def _sqlcipher() -> ModuleType:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from installation import Installation, fill
+from postgresql import postgresql, postgresql_url  # noqa: F401  fixtures, found by name
 
 from service.database.migrate import upgrade
 from service.protection.keys import new_keys, write_keys

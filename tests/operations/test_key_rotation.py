@@ -62,7 +62,7 @@ def chain(installation: Installation) -> list[str]:
     previous, events = audit_entries.START, []
     with database.reading() as connection:
         for row in audit_entries.entries(connection):
-            assert (row.previous, row.hash) == (previous, digest_of(row))
+            assert (row.previous, row.hash) == (previous, digest_of(installation.keys, row))
             previous = row.hash
             events.append(row.event)
     database.close()
