@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
-from service import examples, openapi, problems
+from service import examples, openapi, problems, refusals
 from service.middleware import Surroundings
-from service.routes import health, model, score
+from service.routes import disclosures, health, model, score
 from service.score import NotScored, Scored
 from service.serving import Serving
 from service.settings import Settings, load_settings
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "audit", "description": "Who was shown whose record."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
         docs_url=None,
@@ -81,9 +82,12 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     )
     app.add_middleware(Surroundings)
     problems.install(app)
-    for routes in (score, model, health):
+    refusals.install(app)
+    for routes in (score, model, disclosures, health):
         app.include_router(routes.router)
     openapi.install(
-        app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS
+        app,
+        (Scored, NotScored, model.ModelDescription, disclosures.Disclosures, health.Health),
+        examples.ANSWERS,
     )
     return app

@@ -9,10 +9,18 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import clinic, models, monitoring, records, reports, study
-from service.commands.database import database
-from service.commands.keys import keys
-from service.commands.purge import purge
+from service.commands import (
+    audit,
+    clinic,
+    database,
+    keys,
+    models,
+    monitoring,
+    purge,
+    records,
+    reports,
+    study,
+)
 
 app = typer.Typer(
     name="readmit",
@@ -40,12 +48,12 @@ for command in (
     monitoring.monitor,
     monitoring.transparency,
     clinic.serve,
-    purge,
+    purge.purge,
     clinic.demo,
 ):
     app.command()(command)
 
-for group in (database, keys):
+for group in (audit.group, database.group, keys.group):
     app.add_typer(group)
 
 

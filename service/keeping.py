@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.audit.ledger import Audit
-from service.database.engine import Database
+from service.database.engine import Database, DatabaseError
 from service.database.migrate import check, upgrade
 from service.protection.keys import Keys, KeysError, new_keys, parse_keys, read_keys, write_keys
 from service.settings import Settings, SettingsError
@@ -41,6 +41,32 @@ def open_keeping(settings: Settings) -> Keeping:
     else:
         check(database)
     return Keeping(database, keys, Audit(database, keys, anchor_of(settings, database)))
+
+
+def open_existing(settings: Settings) -> Keeping:
+    """Open what is there, for a command that looks at it: nothing is made or brought up to date.
+
+    Raises:
+        SettingsError: if no keys are named, outside of development mode.
+        KeysError: if the keys cannot be read.
+        DatabaseError: if there is no database, or it is at another version.
+    """
+    database = existing_database(settings)
+    check(database)
+    keys = keys_of(settings, database)
+    return Keeping(database, keys, Audit(database, keys, anchor_of(settings, database)))
+
+
+def existing_database(settings: Settings) -> Database:
+    """The database that the settings name; an SQLite file that is not there is not made.
+
+    Raises:
+        DatabaseError: if there is no such file.
+    """
+    database = open_database(settings)
+    if database.file is not None and not database.file.exists():
+        raise DatabaseError(f"{database.file}: there is no database yet")
+    return database
 
 
 def open_database(settings: Settings) -> Database:

@@ -18,12 +18,15 @@ _REFERENCE: Final = "#/components/schemas/{name}"
 
 _WHEN: Final = {
     400: "The body is not JSON, or not a FHIR R4 Bundle.",
+    401: "No valid access token came with the request, and nobody is signed in.",
+    403: "The caller is known and may not do this. It is entered in the audit.",
     408: "The body took too long to arrive.",
     413: "The body is larger than the operator allows.",
     415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",
     422: "The records or the parameters cannot be answered: two patients, an unknown Encounter, "
     "a time without offset.",
-    503: "No risk model is loaded, or all places are taken. Retry-After says when to come back.",
+    503: "No risk model is loaded, all places are taken, or the database or the audit cannot be "
+    "written. Retry-After says when to come back.",
 }
 """When each status is answered, in the reader's words."""
 

@@ -7,20 +7,54 @@ import typer
 
 from service.commands.options import JsonOption, plain, print_json
 
-database = typer.Typer(name="database", help="The service's own database.")
+group = typer.Typer(
+    name="database",
+    help="The service's own database: its version, backup and restore.",
+    no_args_is_help=True,
+)
 
 
-@database.command()
+@group.command()
+def upgrade(as_json: JsonOption = False) -> None:
+    """Make the tables, or change them to the version that this code needs."""
+    from service.database.migrate import upgrade as run
+    from service.database.migrate import version
+    from service.keeping import open_database
+    from service.settings import load_settings
+
+    database = open_database(load_settings())
+    before = version(database) if database.file is None or database.file.exists() else None
+    run(database)
+    _say({"from": before, "version": version(database)}, as_json=as_json)
+
+
+@group.command()
+def status(as_json: JsonOption = False) -> None:
+    """Show at which version the database is, and which one this code needs.
+
+    Fails (exit code 8) where they differ.
+    """
+    from service.database.migrate import check, newest, version
+    from service.keeping import existing_database
+    from service.settings import load_settings
+
+    database = existing_database(load_settings())
+    kind = database.url.get_backend_name()
+    _say({"database": kind, "version": version(database), "needed": newest()}, as_json=as_json)
+    check(database)
+
+
+@group.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="Where the copy goes; must not exist.")],
     as_json: JsonOption = False,
 ) -> None:
     """Copy the database as of one moment, while the service goes on. Keep the keys elsewhere."""
-    from service.keeping import open_keeping
+    from service.keeping import open_existing
     from service.restore import save
     from service.settings import load_settings
 
-    keeping = open_keeping(load_settings())
+    keeping = open_existing(load_settings())
     try:
         saved = save(keeping.audit, file)
     finally:
@@ -34,7 +68,7 @@ def backup(
     show(results, f"{saved.file}: {saved.bytes:,} bytes")
 
 
-@database.command()
+@group.command()
 def restore(
     file: Annotated[Path, typer.Argument(help="What readmit database backup wrote.")],
     accept_loss: Annotated[
@@ -73,3 +107,14 @@ def restore(
         f"The audit ends with entry {restored.number:,} of the backup; {lost}.",
         *(f"Put aside: {name}" for name in restored.aside),
     )
+
+
+def _say(answer: dict[str, str | None], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    from service.tables import show, table
+    from service.terminal import results
+
+    rows = [(name, value or "none") for name, value in answer.items()]
+    show(results, table("Database", ("", ""), rows))

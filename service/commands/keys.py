@@ -7,10 +7,12 @@ import typer
 
 from service.commands.options import JsonOption, plain, print_json
 
-keys = typer.Typer(name="keys", help="The keys that identifiers are sealed with.")
+group = typer.Typer(
+    name="keys", help="The keys that identifiers are sealed with.", no_args_is_help=True
+)
 
 
-@keys.command()
+@group.command()
 def new(
     file: Annotated[Path, typer.Argument(help="Where they go; its owner alone may read it.")],
 ) -> None:
@@ -20,21 +22,21 @@ def new(
     write_keys(file, new_keys())
 
 
-@keys.command()
+@group.command()
 def rotate(as_json: JsonOption = False) -> None:
     """Seal everything with a new key, and take the old one out of READMIT_KEY_FILE.
 
     The service may run meanwhile if it reads the same file. Run it again after a kill or a failure:
     it goes on.
     """
-    from service.keeping import key_file, open_keeping
+    from service.keeping import key_file, open_existing
     from service.key_rotation import UNDER_WAY_SECONDS
     from service.key_rotation import rotate as run
     from service.settings import load_settings
     from service.terminal import errors
 
     settings = load_settings()
-    keeping = open_keeping(settings)
+    keeping = open_existing(settings)
     try:
         file = key_file(settings, keeping.database)
         errors.print(f"Sealing anew; requests under way are waited for, {UNDER_WAY_SECONDS} s.")

@@ -19,14 +19,14 @@ def purge(
     """
     from datetime import UTC, datetime
 
-    from service.keeping import open_keeping
+    from service.keeping import open_existing
     from service.retention import Policy
     from service.retention import purge as run
     from service.settings import load_settings
 
     settings = load_settings()
     policy = Policy(settings.keep_scores_days, settings.keep_broken_glass_days)
-    keeping = open_keeping(settings)
+    keeping = open_existing(settings)
     try:
         purged = run(keeping.audit, settings.store, policy, now=datetime.now(UTC), dry_run=dry_run)
     finally:

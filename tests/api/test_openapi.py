@@ -28,6 +28,7 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "POST /v1/score",
         "GET /v1/model",
+        "GET /v1/patients/{id}/disclosures",
         "GET /healthz",
         "GET /readyz",
     }

@@ -17,7 +17,7 @@ def test_what_proves_a_control_exists(name: str) -> None:
 
 def test_every_threat_names_its_control_and_what_proves_it_or_says_that_nothing_does() -> None:
     rows = [line.split("|")[1:-1] for line in TEXT.splitlines() if line.startswith("| ")]
-    threats = [row for row in rows if row[0].strip() in "STRIDE"]
+    threats = [row for row in rows if row[0].strip() in tuple("STRIDE")]
     assert len(threats) > 20
     for _, threat, control, proof in threats:
         assert control.strip(), threat
