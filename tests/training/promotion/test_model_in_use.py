@@ -17,6 +17,9 @@ from training.promotion.keys import make_key
 from training.risk_model import MANIFEST, read_champion, write_champion
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own
+
+
 @pytest.fixture
 def model_folder(tmp_path: Path, save: Callable[[Path], str]) -> Path:
     save(tmp_path / "whole")
