@@ -49,7 +49,9 @@ def test_no_setting_is_documented_that_does_not_exist():
 
 @pytest.mark.parametrize("name", [command.callback.__name__ for command in app.registered_commands])
 def test_every_command_is_mentioned(name):
-    text = "".join(map(read, (ROOT / "README.md", DOCS / "data-scientist.md", DOCS / "operator.md")))
+    text = "".join(
+        map(read, (ROOT / "README.md", DOCS / "data-scientist.md", DOCS / "operator.md"))
+    )
     assert re.search(rf"\b(readmit|make) {name}\b", text)
 
 

@@ -16,7 +16,6 @@ from service.settings import Settings
 from training.promotion.keys import make_key
 from training.risk_model import MANIFEST, read_champion, write_champion
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's own
 
 
