@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.serving = Serving(chosen, risk_model)
+        app.state.serving.record_start()
         # The first diagnosis loads the groups of all; no clinician should wait for that.
         app.state.serving.concepts.of("ICD10CM|I10")
         _spare_collector()

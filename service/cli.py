@@ -9,7 +9,18 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import audit, clinic, database, models, monitoring, records, reports, study
+from service.commands import (
+    audit,
+    clinic,
+    database,
+    keys,
+    models,
+    monitoring,
+    purge,
+    records,
+    reports,
+    study,
+)
 
 app = typer.Typer(
     name="readmit",
@@ -37,11 +48,12 @@ for command in (
     monitoring.monitor,
     monitoring.transparency,
     clinic.serve,
+    purge.purge,
     clinic.demo,
 ):
     app.command()(command)
 
-for group in (audit.group, database.group):
+for group in (audit.group, database.group, keys.group):
     app.add_typer(group)
 
 

@@ -15,12 +15,15 @@ from fhir_mappings.opt_out import OptOutList
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
 from service import VERSION
+from service.audit.ledger import Entry
+from service.audit.vocabulary import Event
 from service.identity.backend_services import TokenEndpoint
 from service.identity.bearer import BearerTokens
 from service.identity.ehr_tokens import EHRTokens
 from service.identity.issuers import read_trusted
 from service.identity.signing import SigningKeys
 from service.keeping import Keeping, open_keeping
+from service.model_trial import load_tried
 from service.observing.logs import Happening, logger
 from service.observing.metrics import Build, Metrics
 from service.problems import BusyError
@@ -46,14 +49,10 @@ def load_model(settings: Settings) -> "RiskModel":
     """Load the risk model that the settings name: a folder, or else the registry's champion.
 
     Raises:
-        RiskModelError: if there is none, or it is not the one that its manifest describes.
+        RiskModelError: if there is none, it is not the one that its manifest and the record of
+            promotions describe, or its trial in a child process failed.
     """
-    # Here and not above: importing the service must not pull in what only a model needs.
-    from training.risk_model import champion, load_risk_model
-
-    if settings.risk_model is not None:
-        return load_risk_model(settings.risk_model)
-    return champion(settings.mlruns)
+    return load_tried(settings)
 
 
 def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
@@ -125,6 +124,21 @@ class Serving:
             OptOutError: if the list was named and cannot be read any more: nobody is scored then.
         """
         return used_now(self.profile, self._opt_out.patients())
+
+    def record_start(self) -> None:
+        """Enter in the audit that the service started, how, and with which model.
+
+        Raises:
+            DatabaseError: if it cannot be entered; a service that cannot keep its audit must not
+                start.
+            AuditError: likewise.
+        """
+        details = {
+            "mode": self.settings.mode,
+            "model": None if self._model is None else self._model.name,
+            "version": None if self._model is None else self._model.version,
+        }
+        self.keeping.audit.record(Entry(event=Event.SERVICE_STARTED, caller=None, details=details))
 
     @contextmanager
     def room(self) -> Iterator[None]:

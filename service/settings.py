@@ -123,6 +123,33 @@ class Settings(BaseSettings):
         description="File of the patients who opted out, one id a line. They are neither scored "
         "nor listed nor learned from. It is read again whenever it changes.",
     )
+    database_password: SecretStr | None = Field(
+        default=None,
+        description="Password that the whole SQLite file is encrypted with (SQLCipher; needs the "
+        "extra `sqlcipher`), or that of the PostgreSQL user.",
+    )
+    database_password_file: Path | None = Field(
+        default=None, description="File of that password, instead of the variable."
+    )
+    promotion_key: Path | None = Field(
+        default=None,
+        description="Public key (PEM) that the record of promotions must be signed with, kept "
+        "apart from it. Without one, the key beside the record is believed.",
+    )
+    model_trial_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="How long a child process may take to try a risk model before it is served.",
+    )
+    keep_scores_days: int = Field(
+        default=365, ge=1, description="How long `readmit purge` leaves scores that were given."
+    )
+    keep_broken_glass_days: int = Field(
+        default=2_192,
+        ge=1,
+        description="How long `readmit purge` leaves the reasons for breaking the glass; the audit "
+        "that it was broken is never deleted.",
+    )
 
     @property
     def mode(self) -> Literal["development", "normal"]:

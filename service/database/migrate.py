@@ -55,6 +55,22 @@ def upgrade(database: Database, to: str = "head") -> None:
         command.upgrade(config, to)
 
 
+def upgrade_known(database: Database) -> None:
+    """Bring a database that was restored to the version that this code needs.
+
+    Raises:
+        DatabaseError: if it is at a version that this code does not know, or at none.
+    """
+    known = {
+        script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()
+    }
+    found = version(database)
+    if found not in known:
+        raise DatabaseError("the backup is not one of this service, or of a newer version of it")
+    if found != newest():
+        upgrade(database)
+
+
 def check(database: Database) -> None:
     """See to it that the database is at the version that this code needs.
 
