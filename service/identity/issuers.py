@@ -117,8 +117,6 @@ def read_trusted(settings: Settings) -> Trusted:
     Raises:
         SettingsError: naming the element that is wrong, never its value.
     """
-    if not safe_url(settings.own_url):
-        raise SettingsError("READMIT_PUBLIC_URL: neither https nor on this machine")
     path = settings.issuers
     if path is None:
         return Trusted({}, {})
