@@ -1,5 +1,8 @@
 """Whom to trust is a file; what is wrong in it is named, never quoted, and stops the start."""
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 from openid_provider import new_key
@@ -112,3 +115,13 @@ def test_the_services_own_url_is_an_origin_that_callers_can_trust(url):
 def test_the_services_own_url_is_this_machines_where_none_is_set():
     assert Settings(port=8123).own_url == "http://127.0.0.1:8123"
     assert Settings(public_url="https://readmit.example").own_url == "https://readmit.example"
+
+
+def test_the_file_in_the_operators_guide_is_one(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "operator.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    key = new_key("ES384").as_dict(private=False)
+    (tmp_path / "night-batch.jwks.json").write_bytes(msgspec.json.encode({"keys": [key]}))
+    (tmp_path / "trusted.toml").write_text(example, encoding="utf-8")
+    trusted = read_trusted(Settings(issuers=tmp_path / "trusted.toml"))
+    assert (len(trusted.issuers), len(trusted.clients)) == (2, 1)
