@@ -114,9 +114,10 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         default=None,
-        pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*[^\s?#/])?$",
-        description="URL that callers know the service by, without a slash at its end; its tokens "
-        "are issued and addressed with it. By default the address that it listens on.",
+        pattern=r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?$",
+        description="Scheme, host and port that callers reach the service by, as "
+        "`https://readmit.example.org`; its own tokens are issued and addressed with it. By "
+        "default the address that it listens on.",
     )
     opt_out: Path | None = Field(
         default=None,
