@@ -66,6 +66,18 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?$",
+        description="Scheme, host and port that browsers reach the service by, as "
+        "`https://readmit.example.org`. Needed for sign-in, but on loopback.",
+    )
+    session_idle_minutes: int = Field(
+        default=15, ge=1, le=60, description="Minutes unused after which a browser's session ends."
+    )
+    session_hours: int = Field(
+        default=8, ge=1, le=24, description="Hours after which a browser's session ends in any case."
+    )
 
 
 def load_settings() -> Settings:
