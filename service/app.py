@@ -9,7 +9,8 @@ from fastapi import FastAPI
 
 from service import examples, openapi, problems
 from service.middleware import Surroundings
-from service.routes import health, model, score
+from service.pages.errors import error_page
+from service.routes import health, home, model, score
 from service.score import NotScored, Scored
 from service.serving import Serving
 from service.settings import Settings, load_settings
@@ -79,8 +80,8 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         lifespan=lifespan,
     )
     app.add_middleware(Surroundings)
-    problems.install(app)
-    for routes in (score, model, health):
+    problems.install(app, error_page)
+    for routes in (score, model, health, home):
         app.include_router(routes.router)
     openapi.install(
         app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS

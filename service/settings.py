@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         default=15, ge=1, le=60, description="Minutes unused after which a browser's session ends."
     )
     session_hours: int = Field(
-        default=8, ge=1, le=24, description="Hours after which a browser's session ends in any case."
+        default=8, ge=1, le=24, description="Hours after which a browser's session ends anyway."
     )
 
 
