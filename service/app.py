@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from service import examples, openapi, problems
 from service.middleware import Surroundings
 from service.pages.errors import error_page
-from service.routes import health, home, model, score
+from service.routes import health, home, model, oauth, score, sign_in
 from service.score import NotScored, Scored
 from service.serving import Serving
 from service.settings import Settings, load_settings
@@ -73,6 +73,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
         docs_url=None,
@@ -81,9 +82,11 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     )
     app.add_middleware(Surroundings)
     problems.install(app, error_page)
-    for routes in (score, model, health, home):
+    for routes in (score, model, oauth, health, home, sign_in):
         app.include_router(routes.router)
     openapi.install(
-        app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS
+        app,
+        (Scored, NotScored, model.ModelDescription, health.Health, *oauth.STRUCTS),
+        examples.ANSWERS,
     )
     return app

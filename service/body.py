@@ -1,6 +1,7 @@
 """Reading a request's body: its type first, its size always, its content elsewhere."""
 
 import re
+from collections.abc import Collection
 from email.message import Message
 
 import anyio
@@ -37,19 +38,19 @@ class SlowBodyError(ReadmitError):
     title = "The request took too long to arrive"
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int, accepted: Collection[str] = ACCEPTED) -> bytes:
     """Give the raw body of a request, of at most ``limit`` bytes.
 
     A body that says itself that it is too large is refused before any of it is read; one that
     does not say is refused at the chunk that exceeds the limit.
 
     Raises:
-        ContentTypeError: if it is not FHIR JSON in UTF-8, or is compressed (what a small body
-            unpacks to cannot be bounded by its size).
+        ContentTypeError: if it is not of an accepted type in UTF-8, or is compressed (what a small
+            body unpacks to cannot be bounded by its size).
         BodyTooLargeError: if it exceeds the limit.
         SlowBodyError: if it takes longer than 30 seconds to arrive.
     """
-    _check_type(request)
+    _check_type(request, accepted)
     too_large = f"The body exceeds the limit of {limit:,} bytes."
     announced = request.headers.get("content-length", "")
     if re.fullmatch(r"[0-9]{1,18}", announced, re.ASCII) and int(announced) > limit:
@@ -68,12 +69,12 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _check_type(request: Request) -> None:
+def _check_type(request: Request, accepted: Collection[str]) -> None:
     header = Message()
     header["content-type"] = request.headers.get("content-type", "")
-    if header.get_content_type() not in ACCEPTED:
-        raise ContentTypeError(f"Content-Type must be {' or '.join(ACCEPTED)}.")
+    if header.get_content_type() not in accepted:
+        raise ContentTypeError(f"Content-Type must be {' or '.join(accepted)}.")
     if str(header.get_param("charset", "utf-8")).lower() not in {"utf-8", "utf8"}:
-        raise ContentTypeError("The charset of a FHIR resource in JSON is UTF-8.")
+        raise ContentTypeError("The charset must be UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ContentTypeError("Content-Encoding is not supported: send the body uncompressed.")

@@ -72,8 +72,11 @@ def problem_of(error: ReadmitError) -> Problem:
 
 
 def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """Send a problem; one that may pass (503) says when to come back."""
+    """Send a problem; one that may pass (503) says when to come back, and 401 what to bring."""
     sent = dict(headers or {})
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        # Bare: RFC 6750, section 3.1 has a code for what is wrong, and a probe would learn from it.
+        sent["WWW-Authenticate"] = "Bearer"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(

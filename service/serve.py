@@ -5,6 +5,7 @@ from typing import Any, Final
 import uvicorn
 
 from service.app import create_app
+from service.identity.issuers import read_trusted
 from service.serving import load_model, profile_of
 from service.settings import Settings, SettingsError
 
@@ -33,7 +34,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         SettingsError: if the host is not this machine's own. Callers are not identified yet, so
-            that whoever reaches the service could ask it.
+            that whoever reaches the service could ask it. Or if READMIT_ISSUERS is not valid.
         RiskModelError: if there is no risk model, or it is not the one its manifest describes.
         SiteProfileError: if there is no such site profile.
     """
@@ -45,6 +46,7 @@ def serve(settings: Settings) -> None:
         )
     model = load_model(settings)
     profile_of(settings, model)
+    read_trusted(settings)
     app = create_app(settings, model)
     uvicorn.run(
         app,

@@ -13,6 +13,11 @@ from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.errors import RiskModelError
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
+from service.identity.backend_services import TokenEndpoint
+from service.identity.bearer import BearerTokens
+from service.identity.ehr_tokens import EHRTokens
+from service.identity.issuers import read_trusted
+from service.identity.signing import SigningKeys
 from service.keeping import Keeping, open_keeping
 from service.problems import BusyError
 from service.settings import Settings
@@ -65,7 +70,13 @@ class Serving:
 
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
+        self.trusted = read_trusted(settings)
         self.keeping: Keeping = open_keeping(settings)
+        own, database = settings.own_url, self.keeping.database
+        self.signing = SigningKeys(database, self.keeping.keys)
+        self.bearer = BearerTokens(self.trusted, self.signing, database, own)
+        self.token_endpoint = TokenEndpoint(self.trusted, self.signing, self.keeping.audit, own)
+        self.ehr_tokens = EHRTokens(self.signing)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)

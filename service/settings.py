@@ -66,11 +66,16 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    issuers: Path | None = Field(
+        default=None,
+        description="TOML file of whom to trust: OpenID Connect issuers and client systems.",
+    )
     public_url: str | None = Field(
         default=None,
-        pattern=r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?$",
-        description="Scheme, host and port that browsers reach the service by, as "
-        "`https://readmit.example.org`. Needed for sign-in, but on loopback.",
+        pattern=r"^https?://[a-z0-9.:\[\]-]+$",
+        description="Scheme, host and port that callers and browsers know the service by; its "
+        "tokens are issued and addressed with it, and people sign in under it. By default the "
+        "address that it listens on.",
     )
     session_idle_minutes: int = Field(
         default=15, ge=1, le=60, description="Minutes unused after which a browser's session ends."
@@ -78,6 +83,11 @@ class Settings(BaseSettings):
     session_hours: int = Field(
         default=8, ge=1, le=24, description="Hours after which a browser's session ends anyway."
     )
+
+    @property
+    def own_url(self) -> str:
+        """The URL that callers know the service by."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
 
 
 def load_settings() -> Settings:

@@ -18,11 +18,12 @@ async def identify(request: Request) -> Caller:
 
     Raises:
         UnauthenticatedError: if nobody is identified.
+        DatabaseError: if the database cannot be asked, or cannot take that a token was used.
         CrossSiteError: if a page of another site had the browser send this.
     """
     here = serving(request)
     if "authorization" in request.headers:
-        raise UnauthenticatedError
+        return await here.bearer.caller(request.headers.getlist("authorization"))
     cookie = cookie_of(request)
     if cookie is not None:
         return await _by_session(request, here, cookie)

@@ -1,14 +1,12 @@
 """Under which address browsers know the service, and what follows from it for its cookies."""
 
-from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from fhir_mappings.errors import ReadmitError
+from service.identity.fetching import is_loopback
 from service.serving import serving
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class PublicAddressError(ReadmitError):
@@ -30,10 +28,10 @@ def own_origin(request: Request) -> str:
     public_url = serving(request).settings.public_url
     if public_url is not None:
         return public_url
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    if host not in _LOOPBACK:
+    named = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    if not is_loopback(urlsplit(named).hostname or ""):
         raise PublicAddressError("READMIT_PUBLIC_URL: not set, and browsers need it")
-    return f"{request.url.scheme}://{request.headers['host']}"
+    return named
 
 
 def is_secure(request: Request) -> bool:

@@ -12,7 +12,6 @@ import hmac
 import logging
 import re
 import secrets
-import time
 from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn
 from urllib.parse import urlencode
@@ -52,6 +51,7 @@ Why = Literal[
     "nonce",
     "party",
     "subject",
+    "id token",
 ]
 """Why a sign-in is refused: for the log alone, and as a word of this list."""
 

@@ -16,6 +16,7 @@ _ADVICE: Final[Mapping[int, str]] = {
     404: "The address may be mistyped, or what was there is gone.",
     429: "Wait a little, then try again.",
     500: "It is not your doing. Tell whoever runs the service, with the incident id.",
+    502: "The other server may be back in a moment. If not, tell whoever runs the service.",
     503: "It may pass. Try again in a moment; if it does not, tell whoever runs the service.",
 }
 """What a person can do about an error."""

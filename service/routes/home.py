@@ -7,11 +7,13 @@ from starlette.exceptions import HTTPException
 
 from service.identity.access import open_to_all
 from service.identity.errors import UnauthenticatedError
+from service.identity.id_tokens import issuers_for_people
 from service.identity.identify import identify
 from service.identity.roles import ROLES
 from service.identity.sessions import cookie_of, drop_cookie
 from service.pages.page import TAG, page, stylesheet
 from service.pages.words import ROLE_NAMES, may_do
+from service.serving import serving
 
 # Pages are for people; the API's description is for programs, and leaves them out.
 router = APIRouter(tags=[TAG], include_in_schema=False)
@@ -48,7 +50,8 @@ async def home(
     try:
         request.state.caller = caller = await identify(request)
     except UnauthenticatedError:
-        response = page(request, "welcome.html", can_sign_in=False)
+        can_sign_in = bool(issuers_for_people(serving(request).trusted))
+        response = page(request, "welcome.html", can_sign_in=can_sign_in)
         if cookie_of(request) is not None:
             drop_cookie(request, response)
         return response
