@@ -8,13 +8,13 @@ adds one by itself.
 """
 
 import hmac
-import re
 from http import HTTPMethod
 from typing import Final
 
 from fastapi import Request
 
 from fhir_mappings.errors import ReadmitError
+from service.body import read_form
 from service.identity.origin import own_origin
 from service.protection.keys import Keys
 from service.protection.sealing import index_of
@@ -25,10 +25,6 @@ FIELD: Final = "csrf_token"
 HEADER: Final = "X-CSRF-Token"
 """The header that carries it where no form is sent."""
 
-FORM_LIMIT: Final = 65_536
-"""Largest form in bytes that is read for its token."""
-
-_FORM: Final = "application/x-www-form-urlencoded"
 _SAFE: Final = frozenset({HTTPMethod.GET, HTTPMethod.HEAD, HTTPMethod.OPTIONS})
 
 
@@ -70,21 +66,11 @@ async def refuse_forged(request: Request, keys: Keys, session_id: str) -> None:
 
     Raises:
         CrossSiteError: if it comes from another site, or lacks the session's token.
+        ReadmitError: if it is a form that cannot be read (``service.body.read_form``).
     """
     if request.method in _SAFE:
         return
     refuse_cross_site(request)
-    sent = request.headers.get(HEADER) or await _field(request)
+    sent = request.headers.get(HEADER) or (await read_form(request)).get(FIELD, "")
     if not hmac.compare_digest(sent.encode(), token_of(keys, session_id).encode()):
         raise CrossSiteError("The page is out of date. Open it again, and repeat what you did.")
-
-
-async def _field(request: Request) -> str:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-        return ""
-    announced = request.headers.get("content-length", "")
-    if re.fullmatch(r"[0-9]{1,9}", announced, re.ASCII) is None or int(announced) > FORM_LIMIT:
-        return ""
-    # Starlette keeps the form with the request: the route that follows reads it again from there.
-    field = (await request.form(max_fields=100)).get(FIELD)
-    return field if isinstance(field, str) else ""

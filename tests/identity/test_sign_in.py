@@ -1,4 +1,4 @@
-"""A person signs in at an issuer, with their own browser, once, and comes back to our pages alone."""
+"""A person signs in at an issuer, with their own browser, once, and comes back to our pages."""
 
 import json
 from collections.abc import Iterator
