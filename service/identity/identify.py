@@ -38,6 +38,6 @@ async def _by_session(request: Request, here: Serving, cookie: str) -> Caller:
     session = await anyio.to_thread.run_sync(find_session, here.keeping, here.settings, cookie)
     if session is None:
         raise UnauthenticatedError
-    await refuse_forged(request, here.keeping.keys, session.id)
     request.state.session = session
+    await refuse_forged(request, here.keeping.keys, session.id)
     return session.caller

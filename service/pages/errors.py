@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 
-from service.identity.sessions import drop_cookie
+from service.identity.sessions import cookie_of, drop_cookie
 from service.pages.page import TAG, page
 from service.problems import Problem
 
@@ -36,8 +36,10 @@ def error_page(request: Request, problem: Problem) -> Response | None:
         advice=_ADVICE.get(problem.status, ""),
         sign_in=_sign_in(request) if problem.status == UNAUTHORIZED else None,
     )
-    if problem.status == UNAUTHORIZED:
+    if problem.status == UNAUTHORIZED and cookie_of(request) is not None:
         # What did not identify anybody will not do so next time; it would only stand in the way.
+        # But a cookie that was not sent may be a good one: browsers hold it back (SameSite) from a
+        # request of another site, which must not sign the person out.
         drop_cookie(request, response)
     return response
 

@@ -44,8 +44,9 @@ def stylesheet() -> tuple[str, bytes]:
 def _frame(request: Request) -> dict[str, Any]:
     """What every page shows."""
     here = serving(request)
-    caller: Caller | None = getattr(request.state, "caller", None)
     session: Session | None = getattr(request.state, "session", None)
+    known = None if session is None else session.caller
+    caller: Caller | None = getattr(request.state, "caller", known)
     return {
         "stylesheet": stylesheet()[0],
         "development": here.settings.development,
