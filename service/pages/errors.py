@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from service.identity.sessions import cookie_of, drop_cookie
 from service.pages.page import TAG, page
-from service.problems import Problem
+from service.problems import RETRY_AFTER_SECONDS, Problem
 
 _ADVICE: Final[Mapping[int, str]] = {
     401: "You are not signed in, or were away for so long that you were signed out.",
@@ -22,6 +22,7 @@ _ADVICE: Final[Mapping[int, str]] = {
 """What a person can do about an error."""
 
 UNAUTHORIZED: Final = 401
+UNAVAILABLE: Final = 503
 
 
 def error_page(request: Request, problem: Problem) -> Response | None:
@@ -36,6 +37,8 @@ def error_page(request: Request, problem: Problem) -> Response | None:
         advice=_ADVICE.get(problem.status, ""),
         sign_in=_sign_in(request) if problem.status == UNAUTHORIZED else None,
     )
+    if problem.status == UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if problem.status == UNAUTHORIZED and cookie_of(request) is not None:
         # What did not identify anybody will not do so next time; it would only stand in the way.
         # But a cookie that was not sent may be a good one: browsers hold it back (SameSite) from a

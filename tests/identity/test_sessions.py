@@ -167,7 +167,9 @@ def test_signing_out_ends_it_for_every_worker_and_is_recorded(
 def test_a_sign_out_that_cannot_be_recorded_is_refused_and_said_to_be(browser: Browser) -> None:
     token = browser.csrf_token()
     run(browser, "DROP TABLE audit_entries")
-    assert browser.post("/sign-out", data={"csrf_token": token}).status_code == 503
+    answer = browser.post("/sign-out", data={"csrf_token": token})
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "5"
     assert is_signed_in(browser)
 
 
