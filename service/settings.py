@@ -72,10 +72,10 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         default=None,
-        pattern=r"^https?://[a-z0-9.:\[\]-]+$",
-        description="Scheme, host and port that callers and browsers know the service by; its "
-        "tokens are issued and addressed with it, and people sign in under it. By default the "
-        "address that it listens on.",
+        pattern=r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?$",
+        description="Scheme, host and port that callers and browsers reach the service by, as "
+        "`https://readmit.example.org`; its own tokens are issued and addressed with it. By "
+        "default the address that it listens on.",
     )
     session_idle_minutes: int = Field(
         default=15, ge=1, le=60, description="Minutes unused after which a browser's session ends."

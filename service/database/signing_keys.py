@@ -10,7 +10,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A key as it is kept; times are microseconds UTC."""
 
     kid: str
-    public_jwk: str
     private_sealed: bytes
     made_at: int
     retired_at: int | None = None

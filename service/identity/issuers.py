@@ -66,7 +66,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     client_id: str
     scopes: str
     """The ``system/`` scopes that it may have."""
-    jwks_file: Path | None = None
+    jwks_file: str | None = None
     """File of its public keys (JWK Set); relative to the file that names it."""
     jwks_uri: str | None = None
     """Where it publishes them, instead of the file."""
@@ -117,8 +117,6 @@ def read_trusted(settings: Settings) -> Trusted:
     Raises:
         SettingsError: naming the element that is wrong, never its value.
     """
-    if not safe_url(settings.own_url):
-        raise SettingsError("READMIT_PUBLIC_URL: neither https nor on this machine")
     path = settings.issuers
     if path is None:
         return Trusted({}, {})

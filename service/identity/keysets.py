@@ -126,7 +126,7 @@ class PublishedKeys:
         self._keys: PublicKeys | None = None
         self._fetched_at = 0.0
         self._wait_until = 0.0
-        self._tries = 0
+        self._fetches_ended = 0
         self._fetching = asyncio.Lock()
 
     async def address(self) -> str | None:
@@ -154,23 +154,23 @@ class PublishedKeys:
 
     async def _refresh(self) -> None:
         """Fetch, unless it was done a moment ago, or by another request while this one waited."""
-        tries = self._tries
+        ended = self._fetches_ended
         async with self._fetching:
-            if self._tries > tries or self._clock() < self._wait_until:
+            if self._fetches_ended > ended or self._clock() < self._wait_until:
                 return
             first = self._keys is None
-            self._tries += 1
             try:
                 address = await self._locate()
                 self._keys = PublicKeys(await fetch(address))
             except (FetchError, ValueError) as error:
                 _logger.warning("keys of %s were not fetched: %s", self._whose, error)
                 self._wait_until = self._clock() + AFTER_FAILURE_SECONDS
-                return
-            self._address = address
-            self._fetched_at = self._clock()
-            # The first fetch was not for an unknown id; the first unknown one may have its own.
-            self._wait_until = self._fetched_at + (0 if first else BETWEEN_FETCHES_SECONDS)
+            else:
+                self._address = address
+                self._fetched_at = self._clock()
+                # The first fetch was for no unknown id; the first unknown one may have its own.
+                self._wait_until = self._fetched_at + (0 if first else BETWEEN_FETCHES_SECONDS)
+            self._fetches_ended += 1
 
 
 def _usable(member: Any) -> tuple[_JWK, PublicKey] | None:

@@ -2,14 +2,15 @@
 
 They are made when they are first needed, and lie in the database, the private part sealed. The
 newest one signs. One that it replaced still verifies until the last token that it signed has
-expired.
+expired. Public keys are derived from what was sealed: whoever can write the database, but has not
+the operator's keys, cannot add a key of their own.
 """
 
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio.to_thread
 import msgspec
@@ -40,6 +41,15 @@ _LOOKED_AT_FOR: Final = 10.0
 has rotated the key. The old key verifies for longer than that."""
 
 
+class _Key(NamedTuple):
+    row: Row
+    pair: ECKey
+
+    @property
+    def public(self) -> dict[str, Any]:
+        return self.pair.as_dict(private=False, kid=self.row.kid, alg=ALGORITHM, use="sig")
+
+
 class SigningKeys:
     """The keys of one installation, shared by its workers through the database."""
 
@@ -49,7 +59,7 @@ class SigningKeys:
         self._database = database
         self._keys = keys
         self._clock = clock
-        self._rows: list[Row] = []
+        self._held: list[_Key] = []
         self._read_at = float("-inf")
         self._reading = threading.Lock()
 
@@ -58,33 +68,33 @@ class SigningKeys:
 
         Raises:
             DatabaseError: if the keys cannot be read.
-            KeysError: if they were sealed with another key.
+            KeysError: if they were sealed with another key than the operator's.
         """
         now = int(self._clock())
-        row = self._signing()
-        key = ECKey.import_key(
-            msgspec.json.decode(unseal(self._keys, row.private_sealed, PRIVATE_CONTEXT))
-        )
+        key = self._signing()
         every = {
             **claims,
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
             "jti": secrets.token_urlsafe(24),
         }
-        header = {"alg": ALGORITHM, "kid": row.kid, "typ": kind}
-        return jwt.encode(header, every, key, algorithms=[ALGORITHM], default_type=None)
+        header = {"alg": ALGORITHM, "kid": key.row.kid, "typ": kind}
+        return jwt.encode(header, every, key.pair, algorithms=[ALGORITHM], default_type=None)
 
     def published(self) -> list[dict[str, Any]]:
         """The public keys that what was signed here can be checked with, as JWKs.
 
         Raises:
             DatabaseError: if the keys cannot be read.
+            KeysError: if they were sealed with another key than the operator's.
         """
         self._signing()
-        return [msgspec.json.decode(row.public_jwk) for row in self._verifying()]
+        return [key.public for key in self._verifying()]
 
     def rotate(self) -> str:
         """Sign with a new key from now on, and give its id.
+
+        Other workers sign with the one before for ten seconds more.
 
         Raises:
             DatabaseError: if it cannot be kept.
@@ -108,54 +118,54 @@ class SigningKeys:
     def _public(self, kid: str | None) -> PublicKey | None:
         for anew in (False, True):
             # Another worker may have signed with a key that it has just made.
-            named = (row for row in self._verifying(anew=anew) if row.kid == kid)
-            row = next(named, None)
-            if row is not None:
-                return ECKey.import_key(msgspec.json.decode(row.public_jwk))
+            named = (key for key in self._verifying(anew=anew) if key.row.kid == kid)
+            key = next(named, None)
+            if key is not None:
+                return ECKey.import_key(key.public)
         return None
 
-    def _verifying(self, *, anew: bool = False) -> list[Row]:
+    def _verifying(self, *, anew: bool = False) -> list[_Key]:
         oldest = self._microseconds() - (LIFETIME_SECONDS + SKEW_SECONDS) * _SECOND
         return [
-            row
-            for row in self._read(anew=anew)
-            if row.retired_at is None or row.retired_at > oldest
+            key
+            for key in self._read(anew=anew)
+            if key.row.retired_at is None or key.row.retired_at > oldest
         ]
 
-    def _signing(self) -> Row:
+    def _signing(self) -> _Key:
         """The key that signs; made now where there is none, or where it has signed for long."""
-        rows = self._read()
-        if rows and not self._is_old(rows[0]):
-            return rows[0]
-        with self._reading, self._database.writing() as connection:
-            # Another worker may have been first; this transaction sees what it did.
-            present = signing_keys.newest_first(connection)
-            if not present or self._is_old(present[0]):
-                row = self._new_row()
-                signing_keys.replace_with(connection, row)
-            else:
-                row = present[0]
-            self._read_at = float("-inf")
-        return row
+        held = self._read()
+        if not held or self._is_old(held[0].row):
+            with self._database.writing() as connection:
+                # Another worker may have been first; this transaction sees what it did.
+                present = signing_keys.newest_first(connection)
+                if not present or self._is_old(present[0]):
+                    signing_keys.replace_with(connection, self._new_row())
+            held = self._read(anew=True)
+        return held[0]
 
     def _is_old(self, row: Row) -> bool:
         return self._microseconds() - row.made_at > ROTATED_AFTER_DAYS * 86_400 * _SECOND
 
-    def _read(self, *, anew: bool = False) -> list[Row]:
+    def _read(self, *, anew: bool = False) -> list[_Key]:
         with self._reading:
             if anew or not 0 <= time.monotonic() - self._read_at < _LOOKED_AT_FOR:
                 with self._database.reading() as connection:
-                    self._rows = signing_keys.newest_first(connection)
+                    rows = signing_keys.newest_first(connection)
+                self._held = [_Key(row, self._unsealed(row)) for row in rows]
                 self._read_at = time.monotonic()
-            return self._rows
+            return self._held
+
+    def _unsealed(self, row: Row) -> ECKey:
+        return ECKey.import_key(
+            msgspec.json.decode(unseal(self._keys, row.private_sealed, PRIVATE_CONTEXT))
+        )
 
     def _new_row(self) -> Row:
-        key = ECKey.generate_key("P-384", auto_kid=True)
-        described = {"kid": key.kid, "alg": ALGORITHM, "use": "sig"}
-        private = msgspec.json.encode(key.as_dict(private=True, **described)).decode()
+        pair = ECKey.generate_key("P-384", auto_kid=True)
+        private = msgspec.json.encode(pair.as_dict(private=True)).decode()
         return Row(
-            kid=str(key.kid),
-            public_jwk=msgspec.json.encode(key.as_dict(private=False, **described)).decode(),
+            kid=pair.thumbprint(),
             private_sealed=seal(self._keys, private, PRIVATE_CONTEXT),
             made_at=self._microseconds(),
         )
