@@ -10,7 +10,18 @@ from fastapi import FastAPI
 from service import VERSION, examples, openapi, problems, refusals
 from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
-from service.routes import disclosures, health, metrics, model, oauth, patients, score
+from service.pages.errors import error_page
+from service.routes import (
+    disclosures,
+    health,
+    home,
+    metrics,
+    model,
+    oauth,
+    patients,
+    score,
+    sign_in,
+)
 from service.score import NotScored, Scored
 from service.score_list import PatientScores
 from service.serving import Serving
@@ -85,9 +96,12 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         lifespan=lifespan,
     )
     app.add_middleware(Surroundings, settings=chosen)
-    problems.install(app)
-    refusals.install(app)
-    for routes in (score, patients, model, disclosures, oauth, health, metrics):
+    problems.install(app, error_page)
+    refusals.install(app, error_page)
+    for routes in (
+        *(score, patients, model, disclosures, oauth, health, metrics),
+        *(home, sign_in),
+    ):
         app.include_router(routes.router)
     openapi.install(
         app,

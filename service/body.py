@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from email.message import Message
+from urllib.parse import parse_qsl
 
 import anyio
 from fastapi import Request
@@ -15,6 +16,13 @@ ACCEPTED = ("application/fhir+json", "application/json")
 READ_WITHIN_SECONDS = 30.0
 """A caller that takes longer to send its body gives up its place: a few slow ones would otherwise
 hold all of them."""
+
+
+FORM = "application/x-www-form-urlencoded"
+"""How the forms of our pages are sent."""
+
+FORM_LIMIT = 65_536
+"""Largest form in bytes."""
 
 
 class BodyTooLargeError(ReadmitError):
@@ -36,6 +44,13 @@ class SlowBodyError(ReadmitError):
 
     status = 408
     title = "The request took too long to arrive"
+
+
+class FormError(ReadmitError):
+    """A form that a page sent cannot be read."""
+
+    status = 400
+    title = "The form cannot be read"
 
 
 async def read_body(request: Request, limit: int, accepted: Collection[str] = ACCEPTED) -> bytes:
@@ -67,6 +82,32 @@ async def read_body(request: Request, limit: int, accepted: Collection[str] = AC
             f"The body did not arrive within {READ_WITHIN_SECONDS:.0f} seconds."
         ) from None
     return bytes(body)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Give the fields of a form that a page sent; what is no form has none, and is not read.
+
+    It is kept with the request: the check of its token and the route read the same form. Where a
+    field comes twice, the last one counts.
+
+    Raises:
+        BodyTooLargeError: if it exceeds 64 KiB.
+        SlowBodyError: if it takes longer than 30 seconds to arrive.
+        FormError: if it is damaged.
+    """
+    kept: dict[str, str] | None = getattr(request.state, "form", None)
+    if kept is not None:
+        return kept
+    try:
+        body = await read_body(request, FORM_LIMIT, (FORM,))
+    except ContentTypeError:
+        return {}
+    try:
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=256))
+    except ValueError:
+        raise FormError("The form is damaged, or has too many fields.") from None
+    request.state.form = fields
+    return fields
 
 
 def _check_type(request: Request, accepted: Collection[str]) -> None:

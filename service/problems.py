@@ -6,6 +6,7 @@ answers end up in the logs of whoever called.
 
 import re
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
@@ -123,17 +124,21 @@ def unexpected(error: Exception) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Have every foreseen error of ``app`` answered as a problem.
+def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]) -> None:
+    """Have every foreseen error of ``app`` answered as a problem, or to a person as a page.
 
     Unforeseen ones are caught by ``service.middleware``, outside of all routes.
+
+    Args:
+        app: the service.
+        as_page: gives the page; None where a problem is to be sent.
     """
 
-    async def ours(_: Request, error: Exception) -> Response:
+    async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, ReadmitError)  # noqa: S101  the type that it is registered for
-        return refusal(error)
+        return as_page(request, problem_of(error)) or refusal(error)
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  the type that it is registered for
         status = HTTPStatus(error.status_code)
         problem = Problem(
@@ -142,22 +147,22 @@ def install(app: FastAPI) -> None:
             status=status,
             detail=_DETAILS.get(status, status.description or status.phrase),
         )
-        return answer(problem, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return as_page(request, problem) or answer(problem, headers)
 
-    async def validation(_: Request, error: Exception) -> Response:
+    async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  as above
         faults = [
             f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             for fault in error.errors()
         ]
-        return answer(
-            Problem(
-                type="urn:readmit:problem:parameters",
-                title="The parameters are not valid",
-                status=422,
-                detail="; ".join(faults),
-            )
+        problem = Problem(
+            type="urn:readmit:problem:parameters",
+            title="The parameters are not valid",
+            status=422,
+            detail="; ".join(faults),
         )
+        return as_page(request, problem) or answer(problem)
 
     app.add_exception_handler(ReadmitError, ours)
     app.add_exception_handler(HTTPException, http)

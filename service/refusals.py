@@ -7,6 +7,8 @@ An unknown caller's 401 is not entered: there is nobody to name, and anybody on 
 fill the disk with entries. The access log and the metrics count them.
 """
 
+from collections.abc import Callable
+
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 
@@ -16,12 +18,17 @@ from service.audit.vocabulary import Event
 from service.identity.access import Requirement, requirement_of
 from service.identity.caller import Caller
 from service.identity.errors import ForbiddenError
-from service.problems import answer, problem_of
+from service.problems import Problem, answer, problem_of
 from service.serving import serving
 
 
-def install(app: FastAPI) -> None:
-    """Have every refusal of ``app`` entered in the audit before it is answered."""
+def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]) -> None:
+    """Have every refusal of ``app`` entered in the audit before it is answered.
+
+    Args:
+        app: the service.
+        as_page: gives the answer as a page; None where a problem is to be sent.
+    """
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, ForbiddenError)  # noqa: S101  the type that it is registered for
@@ -32,7 +39,8 @@ def install(app: FastAPI) -> None:
                 await here.compute(lambda: here.keeping.audit.record(entry))
         except ReadmitError as failure:
             return answer(problem_of(failure))
-        return answer(problem_of(error))
+        problem = problem_of(error)
+        return as_page(request, problem) or answer(problem)
 
     app.add_exception_handler(ForbiddenError, refused)
 

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         default=None,
         pattern=r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?$",
-        description="Scheme, host and port that callers reach the service by, as "
+        description="Scheme, host and port that callers and browsers reach the service by, as "
         "`https://readmit.example.org`; its own tokens are issued and addressed with it. By "
         "default the address that it listens on.",
     )
@@ -150,6 +150,12 @@ class Settings(BaseSettings):
         ge=1,
         description="How long `readmit purge` leaves the reasons for breaking the glass; the audit "
         "that it was broken is never deleted.",
+    )
+    session_idle_minutes: int = Field(
+        default=15, ge=1, le=60, description="Minutes unused after which a browser's session ends."
+    )
+    session_hours: int = Field(
+        default=8, ge=1, le=24, description="Hours after which a browser's session ends anyway."
     )
 
     @property
