@@ -78,3 +78,10 @@ class PromotionError(ReadmitError):
 
     exit_code = 7
     title = "Promotion"
+
+
+class ExportError(ReadmitError):
+    """Records cannot be exported to where, or in the way, that was asked for."""
+
+    exit_code = 8
+    title = "Export"

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import clinic, models, monitoring, records, reports, study
+from service.commands import clinic, export, models, monitoring, records, reports, study
 
 app = typer.Typer(
     name="readmit",
@@ -24,6 +24,7 @@ for command in (
     records.simulate,
     records.ingest,
     records.coverage,
+    export.export,
     study.cohort,
     study.train,
     reports.report,

@@ -43,11 +43,20 @@ def open_keeping(settings: Settings) -> Keeping:
     return Keeping(database, keys, Audit(database, keys, _anchor(settings, database)))
 
 
-def _keys(settings: Settings, database: Database) -> Keys:
+def named_keys(settings: Settings) -> Keys | None:
+    """The keys that the settings name; None where they name none.
+
+    Raises:
+        KeysError: if they cannot be read.
+    """
     if settings.keys is not None:
         return parse_keys(settings.keys.get_secret_value().encode())
-    if settings.key_file is not None:
-        return read_keys(settings.key_file)
+    return None if settings.key_file is None else read_keys(settings.key_file)
+
+
+def _keys(settings: Settings, database: Database) -> Keys:
+    if (named := named_keys(settings)) is not None:
+        return named
     if not settings.development:
         raise SettingsError(
             "READMIT_KEY_FILE: identifiers are sealed with the operator's keys; make some with "
