@@ -25,6 +25,9 @@ class Treatment(StrEnum):
     """A date or time by which something had happened."""
     PLANNED_DATE = "planned-date"
     """A date or time that may lie ahead; it says nothing of how old anybody became."""
+    CALENDAR_DATE = "calendar-date"
+    """A date that follows the calendar and not the patient: insurance begins on the first of
+    January. Moved by some weeks it would tell by how many; never more than its year is told."""
     INSTANT = "instant"
     """A FHIR instant: it has no year alone, and is dropped where dates become years."""
     BIRTH_DATE = "birth-date"

@@ -51,6 +51,9 @@ class PublicCodes:
             if row["pattern"]:
                 self._patterns[system] = re.compile(row["pattern"], re.ASCII), _CHECKS[row["check"]]
             self._listed.update(f"{system}|{code}" for code in row["codes"].split())
+        self._beginnings = tuple(
+            code[:-1] for code in self._listed if code.startswith("text|") and code.endswith("*")
+        )
         self._listed = {code for code in self._listed if not code.endswith("*")}
         self._systems = {code.partition("|")[0] for code in self._listed} | self._patterns.keys()
         self._known = lru_cache(maxsize=100_000)(self._look_up)
@@ -80,11 +83,17 @@ class PublicCodes:
         return (None if word is None else {"text": word}), len(codings)
 
     def word(self, text: Any) -> str | None:
-        """A text that is, whole, a word of the concept tables (``home``, ``medicare``)."""
+        """The word of the concept tables that a text is, or begins with (``home``, ``medicare``).
+
+        Of ``Medicare, Zebedee's`` the table's ``medicare`` is left.
+        """
         if not isinstance(text, str) or len(text) > _LONGEST:
             return None
         (spelled,) = self._coder.codes(CodeableConcept(text=text)) or ("",)
-        return spelled.removeprefix("text|") if spelled in self._listed else None
+        if spelled in self._listed:
+            return spelled.removeprefix("text|")
+        fitting = [each for each in self._beginnings if spelled.startswith(each)]
+        return max(fitting, key=len).removeprefix("text|") if fitting else None
 
     def spelled(self, coding: dict[str, str]) -> str:
         """``SYSTEM|code`` of a coding that is kept."""

@@ -14,6 +14,10 @@ from fhir_mappings.deidentification.measurements import POOLED_AGE
 from fhir_mappings.records.instants import parse_instant
 
 
+FURTHEST_AHEAD = 2
+"""Years beyond the latest date of a record that a plan may reach."""
+
+
 class Dates(StrEnum):
     """What becomes of dates. The names are what an operator types."""
 
@@ -70,6 +74,21 @@ class Calendar(NamedTuple):
             if latest.year - self._told(day).year > POOLED_AGE:
                 return None
         return self._written(day, text)
+
+    def planned(self, text: object) -> str | None:
+        """The same for what may lie ahead; None where it lies so far that it means 'no end'.
+
+        31 December 2099 is on record in many systems: moved, it would tell by how many weeks.
+        """
+        day, latest = day_of(text), self.span.latest
+        if day is None or (latest is not None and day.year > latest.year + FURTHEST_AHEAD):
+            return None
+        return self.moment(text)
+
+    def calendar_date(self, text: object) -> str | None:
+        """The same for what follows the calendar: the year alone, of the date as it is told."""
+        told = self.planned(text)
+        return None if told is None else told[:4]
 
     def instant(self, text: object) -> str | None:
         """The same for what FHIR wants whole; None where dates become years."""

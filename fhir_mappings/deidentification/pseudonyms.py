@@ -36,13 +36,14 @@ class Pseudonyms:
         self._key = hmac.new(key, b"export\0" + salt, hashlib.sha256).digest()
         self.of = lru_cache(maxsize=100_000)(self._of)
         """The name for ``(resource type, id)``; equal ids of two types get different names."""
+        self.weeks = lru_cache(maxsize=100_000)(self._weeks)
+        """By how many weeks the dates of a patient move; never 0."""
 
     def _of(self, resource_type: str, identifier: str) -> str:
         digest = self._digest(f"id\0{resource_type}\0{identifier}")
         return digest.hex()[:LENGTH].encode().translate(_AS_LETTERS).decode()
 
-    def weeks(self, patient: str) -> int:
-        """By how many weeks the dates of a patient move; never 0."""
+    def _weeks(self, patient: str) -> int:
         number = int.from_bytes(self._digest(f"weeks\0{patient}")[:8]) % (2 * MOST_WEEKS)
         return number - MOST_WEEKS if number < MOST_WEEKS else number - MOST_WEEKS + 1
 

@@ -65,7 +65,8 @@ class Walker:
             Treatment.NAMED_REFERENCE: self._named_reference,
             Treatment.CONTAINED: self._contained,
             Treatment.DATE: self._date,
-            Treatment.PLANNED_DATE: self._date,
+            Treatment.PLANNED_DATE: self._planned_date,
+            Treatment.CALENDAR_DATE: self._calendar_date,
             Treatment.INSTANT: self._instant,
             Treatment.BIRTH_DATE: self._birth_date,
             Treatment.ZIP3: self._zip3,
@@ -191,6 +192,14 @@ class Walker:
     def _date(self, content: Any, _rule: Rule, about: _About) -> Treated:
         told = about.calendar.moment(content) if about.calendar is not None else None
         return (told, self._of_dates) if told is not None else _DROPPED
+
+    def _planned_date(self, content: Any, _rule: Rule, about: _About) -> Treated:
+        told = about.calendar.planned(content) if about.calendar is not None else None
+        return (told, self._of_dates) if told is not None else _DROPPED
+
+    def _calendar_date(self, content: Any, _rule: Rule, about: _About) -> Treated:
+        told = about.calendar.calendar_date(content) if about.calendar is not None else None
+        return (told, "to the year") if told is not None else _DROPPED
 
     def _instant(self, content: Any, _rule: Rule, about: _About) -> Treated:
         told = about.calendar.instant(content) if about.calendar is not None else None
