@@ -12,7 +12,8 @@ WORDS = ("Zebedee", "Quillfeather", "zq@teasel.example", "555-0147-933")
 WRITTEN = (
     "{}", "{} ", "X{}", "2024-03-01 {}", "2024-03-01T10:00:00Z{}", "Patient/{}", "urn:uuid:{}",
     "https://ehr.example/{}/Patient/7", "http://hl7.org/fhir/{}/v3-ActPriority", "Medicare {}",
-    "http://terminology.hl7.org/CodeSystem/{}", "02139 {}", "#{}", "A00.{}", "1234-{}", "{}/_history/2",
+    "http://terminology.hl7.org/CodeSystem/{}", "02139 {}", "#{}", "A00.{}", "1234-{}",
+    "{}/_history/2",
 )  # fmt: skip
 """Shapes that a treatment might take for something it keeps."""
 
