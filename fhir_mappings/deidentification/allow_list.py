@@ -37,6 +37,9 @@ class Treatment(StrEnum):
     """System and code of a public code system, without display."""
     CONCEPT = "concept"
     """The codings of a CodeableConcept, without text."""
+    SERVICE = "service"
+    """The same; of a local code no more than whether it names a psychiatric service, which is all
+    that the cohort asks of it (``fhir_mappings.eligibility``)."""
     DRUG_IDENTIFIER = "drug-identifier"
     """Identifiers of a drug that the site profile trusts, and whose values it names."""
     DEMOGRAPHICS = "demographics"

@@ -82,6 +82,16 @@ class PublicCodes:
         word = self.word(concept.get("text"))
         return (None if word is None else {"text": word}), len(codings)
 
+    def names_psychiatry(self, concept: dict[str, Any]) -> bool:
+        """Whether a code or the text of a concept says so, as eligibility reads it."""
+        listed = concept.get("coding")
+        codings = listed if isinstance(listed, list) else []
+        said = [each.get("code") for each in codings if isinstance(each, dict)]
+        return any(
+            isinstance(each, str) and "psych" in each.lower()
+            for each in (*said, concept.get("text"))
+        )
+
     def word(self, text: Any) -> str | None:
         """The word of the concept tables that a text is, or begins with (``home``, ``medicare``).
 

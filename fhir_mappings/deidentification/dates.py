@@ -13,7 +13,6 @@ from typing import NamedTuple
 from fhir_mappings.deidentification.measurements import POOLED_AGE
 from fhir_mappings.records.instants import parse_instant
 
-
 FURTHEST_AHEAD = 2
 """Years beyond the latest date of a record that a plan may reach."""
 

@@ -72,6 +72,7 @@ class Walker:
             Treatment.ZIP3: self._zip3,
             Treatment.CODING: self._coding,
             Treatment.CONCEPT: self._concept,
+            Treatment.SERVICE: self._service,
             Treatment.DRUG_IDENTIFIER: self._drug_identifier,
             Treatment.DEMOGRAPHICS: self._demographics,
             Treatment.QUANTITY: self._quantity,
@@ -229,6 +230,12 @@ class Walker:
         if lost:
             self._tally.element(f"{rule.path}.coding", "dropped", lost)
         return self._coded(content, kept, about)
+
+    def _service(self, content: Any, rule: Rule, about: _About) -> Treated:
+        kept, outcome = self._concept(content, rule, about)
+        if outcome == "masked" and self._codes.names_psychiatry(content):
+            return {"text": "psych"}, "code only"
+        return kept, outcome
 
     def _coded(self, content: Any, kept: Json | None, about: _About) -> Treated:
         if kept is not None:
