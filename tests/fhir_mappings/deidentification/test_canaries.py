@@ -25,7 +25,7 @@ def left(folder: Path) -> str:
     return "".join(str(f.relative_to(folder)) + f.read_text(encoding="utf-8") for f in files)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(resources() | unlisted, min_size=1, max_size=4), st.sampled_from(Dates))
 def test_no_canary_leaves(records, dates):
     with tempfile.TemporaryDirectory() as folder:

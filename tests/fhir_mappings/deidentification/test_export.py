@@ -230,6 +230,17 @@ def test_what_only_looks_like_a_code_is_not_one(system, good, bad):
     assert codes.coding({"system": system, "code": bad}) is None
 
 
+def test_the_address_of_a_code_system_is_ours_and_not_the_records():
+    from fhir_mappings.deidentification.codes import PublicCodes
+
+    coding = {"system": "http://hl7.org/fhir/Zebedee/v3-ActPriority", "code": "EM"}
+    kept = PublicCodes(DEFAULT).coding(coding)
+    assert kept == {
+        "system": "http://terminology.hl7.org/CodeSystem/v3-ActPriority",
+        "code": "EM",
+    }
+
+
 def test_records_of_no_patient_are_left_out(tmp_path):
     ward = lab("x", 1)
     ward["subject"] = {"reference": "Group/ward"}
