@@ -93,3 +93,10 @@ class PseudonymError(ReadmitError):
 
     exit_code = 4
     title = "Pseudonyms"
+
+
+class ExportError(ReadmitError):
+    """Records cannot be exported to where, or in the way, that was asked for."""
+
+    exit_code = 2
+    title = "Export"

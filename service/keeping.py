@@ -115,6 +115,17 @@ def key_file(settings: Settings, database: Database) -> Path:
     return _beside(database, ".keys")
 
 
+def named_keys(settings: Settings) -> Keys | None:
+    """The keys that the settings name; None where they name none.
+
+    Raises:
+        KeysError: if they cannot be read.
+    """
+    if settings.keys is not None:
+        return parse_keys(settings.keys.get_secret_value().encode())
+    return None if settings.key_file is None else read_keys(settings.key_file)
+
+
 def keys_of(settings: Settings, database: Database) -> Keys:
     """The keys that the settings name. In development mode they are made where there are none.
 
@@ -122,10 +133,10 @@ def keys_of(settings: Settings, database: Database) -> Keys:
         SettingsError: if no keys are named, outside of development mode.
         KeysError: if the keys cannot be read.
     """
-    if settings.keys is not None:
-        return parse_keys(settings.keys.get_secret_value().encode())
+    if (named := named_keys(settings)) is not None:
+        return named
     file = key_file(settings, database)
-    if settings.key_file is None and not file.exists():
+    if not file.exists():
         # Another worker, starting at the same moment, may be first.
         with suppress(KeysError):
             write_keys(file, new_keys())
