@@ -103,6 +103,16 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /.well-known/smart-configuration": open_to_all("read before there is a token"),
     "GET /healthz": open_to_all("says nothing but that the process runs"),
     "GET /readyz": open_to_all("a load balancer asks it without a token"),
+    "GET /metrics": scope("Device.r", "administrator"),
+    "GET /": open_to_all("says what the service is, and to callers who they are"),
+    "GET /assets/{name}": open_to_all("the look of the pages says nothing", gives=404),
+    "GET /sign-in": open_to_all(
+        "it begins to find out who asks; here no issuer lets people sign in", gives=404
+    ),
+    "GET /sign-in/callback": open_to_all(
+        "it finds out who asks, by the code that they bring along; here they bring none", gives=400
+    ),
+    "POST /sign-out": signed_in(gives=303),
     "GET /openapi.json": open_to_all("the documentation of the interface; nothing of a patient"),
 }
 """Every route of the service."""

@@ -9,6 +9,7 @@ from service.identity.access import open_to_all
 from service.identity.errors import UnauthenticatedError
 from service.identity.id_tokens import issuers_for_people
 from service.identity.identify import identify
+from service.identity.reach import reach_of
 from service.identity.roles import ROLES
 from service.identity.sessions import cookie_of, drop_cookie
 from service.pages.page import TAG, page, stylesheet
@@ -58,6 +59,9 @@ async def home(
     return page(
         request,
         "home.html",
+        sees_patients=caller.may("RiskAssessment", "r"),
+        # Of no unit: seen by those alone who see all.
+        every_unit=reach_of(caller, "RiskAssessment", "r").covers_unit(None),
         roles=[
             {"name": name, "why": ROLES[role].why, "may_do": may_do(role)}
             for role, name in ROLE_NAMES.items()

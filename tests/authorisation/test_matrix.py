@@ -34,7 +34,9 @@ class Case(NamedTuple):
         if self.column == "data_scientist":
             named = self.service.pseudonym(named)
         template = self.route.partition(" ")[2]
-        return template.format(id=named, patient_id=named, score_id=self.kept[self.patient])
+        return template.format(
+            id=named, patient_id=named, score_id=self.kept[self.patient], name="no-such.css"
+        )
 
 
 BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {

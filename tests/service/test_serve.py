@@ -145,8 +145,8 @@ def test_on_this_machine_alone_tls_is_not_asked_for() -> None:
 def test_a_service_for_others_must_know_its_name() -> None:
     with pytest.raises(SettingsError, match="READMIT_PUBLIC_URL"):
         exposure_of(normal(host="0.0.0.0", tls_ends_at_proxy=True))
-    with pytest.raises(SettingsError, match="READMIT_PUBLIC_URL"):
-        exposure_of(normal(public_url="readmit"))
+    with pytest.raises(ValueError, match="public_url"):
+        normal(public_url="readmit")
     named = normal(host="0.0.0.0", tls_ends_at_proxy=True, allowed_hosts=("readmit.example",))
     assert exposure_of(named).address == "0.0.0.0"
 
