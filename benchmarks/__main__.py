@@ -18,6 +18,7 @@ NAMES = (
     "reading",
     "features",
     "serving",
+    "trust",
     "startup",
     "monitoring",
     "intervals",

@@ -222,12 +222,12 @@ def _row(mlruns: Path, body: bytes, profile: SiteProfile) -> dict[str, Any]:
 @contextmanager
 def ours(mlruns: Path, profile: str = "default") -> Iterator[tuple[str, float]]:
     """Our service in a process of its own: its address, and seconds until it was ready."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
     command += ["--profile", profile, "--mlruns", str(mlruns), "--development"]
     # What is timed is more than one caller may ask.
     unlimited = {"READMIT_REQUESTS_PER_MINUTE": "1000000"}
-    with _server(command, f"http://127.0.0.1:{port}/readyz", unlimited) as took:
+    with server(command, f"http://127.0.0.1:{port}/readyz", unlimited) as took:
         yield f"http://127.0.0.1:{port}", took
 
 
@@ -241,10 +241,10 @@ def theirs(folder: Path, mlruns: Path) -> Iterator[tuple[str, float]]:
             python_model=str(Path(__file__).with_name("mlflow_peer.py")),
             artifacts={"trees": str(_trees(mlruns))},
         )
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(home)]
     command += ["-p", str(port), "-h", "127.0.0.1", "--env-manager", "local"]
-    with _server(command, f"http://127.0.0.1:{port}/ping") as took:
+    with server(command, f"http://127.0.0.1:{port}/ping") as took:
         yield f"http://127.0.0.1:{port}", took
 
 
@@ -258,9 +258,9 @@ def floor(
         str(_trees(mlruns)), row["dataframe_split"]["data"][0], sorted(types - RESOURCES.keys())
     )
     (folder / "floor.json").write_bytes(msgspec.json.encode(given))
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "benchmarks.floor", str(port), str(folder / "floor.json")]
-    with _server(command, f"http://127.0.0.1:{port}/") as took:
+    with server(command, f"http://127.0.0.1:{port}/") as took:
         yield f"http://127.0.0.1:{port}", took
 
 
@@ -276,9 +276,16 @@ def _trees(mlruns: Path) -> Path:
 
 
 @contextmanager
-def _server(
+def server(
     command: list[str], ready: str, settings: Mapping[str, str] | None = None
 ) -> Iterator[float]:
+    """A server in a process of its own, until the block ends: seconds until it was ready.
+
+    Args:
+        command: starts it.
+        ready: the URL that answers 200 once it is ready.
+        settings: added to the environment.
+    """
     began = time.perf_counter()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
@@ -306,7 +313,8 @@ def _server(
         process.wait(30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
