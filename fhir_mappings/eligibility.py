@@ -32,6 +32,9 @@ OPTED_OUT = "opted_out"
 CONSENT_UNREADABLE = "consent_unreadable"
 """The code of a patient of whom a Consent cannot be read: it is not taken for a permission."""
 
+WITHOUT_CONSENT = frozenset({OPTED_OUT, CONSENT_UNREADABLE})
+"""The codes under which nothing of a patient's record is used, or said."""
+
 REASONS: dict[str, str] = {
     OPTED_OUT: "The patient has opted out.",
     CONSENT_UNREADABLE: "A Consent of the patient cannot be read; it may be a refusal.",
