@@ -127,6 +127,15 @@ def _can_be_read(record: Consent) -> bool:
     return all(rule.type in (None, "deny", "permit") for rule in rules)
 
 
+def answers(record: Consent, reading: Reading) -> dict[tuple[Use, _Answer], Period | None]:
+    """What a Consent says of each use, with the period that it says it for; nothing where it is
+    not in force, or cannot be read."""
+    scope = _scope(record, reading)
+    if scope is None or not _can_be_read(record):
+        return {}
+    return _answers(record, scope, reading)
+
+
 def _scope(record: Consent, reading: Reading) -> str | None:
     codes = reading.coder.codes(record.scope)
     if "consentscope|adr" in codes:

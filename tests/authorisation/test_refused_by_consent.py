@@ -60,9 +60,7 @@ def readings(service: Service, score_id: str) -> list[int]:
     return [service.ask("GET", path, service.person(role)).status_code for path, role in asked]
 
 
-@pytest.mark.parametrize(
-    ("refusal", "code"), [(NO, "opted_out"), (OF_R5, "consent_unreadable")]
-)
+@pytest.mark.parametrize(("refusal", "code"), [(NO, "opted_out"), (OF_R5, "consent_unreadable")])
 def test_a_refusal_hides_earlier_scores_and_a_later_permission_shows_them_again(
     service: Service, refusal: Any, code: str
 ) -> None:
