@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from fhir_mappings.formulary import REFERENCE
 from fhir_mappings.profiles import SiteProfile
-from fhir_mappings.reading import map_record
+from fhir_mappings.reading import map_record, refusal_left
 from fhir_mappings.records.bundles import unbundle
 from fhir_mappings.records.codes import Coder
-from fhir_mappings.records.decoding import PassedOver, Rejected, decode
+from fhir_mappings.records.decoding import PassedOver, Rejected, decode, unread
 from fhir_mappings.records.files import Piece
 from fhir_mappings.records.resources import Medication, Record, patient_element
 from fhir_mappings.sources.medication import medication_codes
@@ -182,12 +182,15 @@ class _Mapping:
         fault = record if isinstance(record, Rejected) else self._add(record, reading)
         if fault is not None:
             self._reject(piece, fault)
+            # Its refusal stays, where it can be told whose it is.
+            if fault.consent is not None and (left := refusal_left(fault.consent, reading)):
+                self._rows.add(*left)
 
     def _add(self, record: Record, reading: Reading) -> Rejected | None:
         """Take the events of a record, or say why it has no place."""
         name = type(record).__name__
         if not record.id:
-            return Rejected(f"{name}.id", "missing")
+            return Rejected(f"{name}.id", "missing", unread(record))
         if isinstance(record, Medication):
             codes = medication_codes(record, reading)
             drug = Drug(REFERENCE + record.id, codes, reading.updated(record.meta))

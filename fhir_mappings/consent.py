@@ -20,6 +20,12 @@ USES: tuple[Use, ...] = ("scoring", "training")
 UNDATED = 0
 """The time of a refusal without a date: nobody can tell that a later permission came after it."""
 
+UNREADABLE = "unreadable"
+"""In the place of a scope: of a Consent that cannot be read, and so may be a refusal."""
+
+WhyRefused = Literal["opted_out", "consent_unreadable"]
+"""By the list or a Consent; or only because a Consent of the patient cannot be read."""
+
 
 class OptOuts(NamedTuple):
     """Who is on the site's list, and when the records are used."""
@@ -48,11 +54,19 @@ CONSENT_CODES = frozenset(
 
 
 def refuses(subject: str, events: Iterable[Event], use: Use, opt_outs: OptOuts) -> bool:
-    """Whether a patient does not want this use: by the list, or by a Consent in force.
+    """Whether a patient does not want this use, or nobody can tell: as ``why_refused``."""
+    return why_refused(subject, events, use, opt_outs) is not None
+
+
+def why_refused(
+    subject: str, events: Iterable[Event], use: Use, opt_outs: OptOuts
+) -> WhyRefused | None:
+    """Why a patient is left out of this use: by the list, or by a Consent in force.
 
     For each scope the latest Consent in force that answers for the use counts, by the day of the
     decision; where two are equally late, and where a refusal has no date, the refusal does. One
-    scope that refuses is enough.
+    scope that refuses is enough. A Consent that cannot be read stands for
+    itself, and is lifted by a later version of it alone.
 
     Args:
         subject: the Patient's id.
@@ -61,7 +75,7 @@ def refuses(subject: str, events: Iterable[Event], use: Use, opt_outs: OptOuts) 
         opt_outs: the list, and the moment of use.
     """
     if subject in opt_outs.listed:
-        return True
+        return "opted_out"
     deny, permit = consent_code("deny", use), consent_code("permit", use)
     latest: dict[str | None, tuple[bool, int, bool]] = {}
     for event in events:
@@ -69,7 +83,10 @@ def refuses(subject: str, events: Iterable[Event], use: Use, opt_outs: OptOuts) 
             denies = event.code == deny
             rank = (denies and event.time == UNDATED, event.time, denies)
             latest[event.text] = max(rank, latest.get(event.text, rank))
-    return any(denies for _, _, denies in latest.values())
+    refused = {scope for scope, (_, _, denies) in latest.items() if denies}
+    if refused == {UNREADABLE}:
+        return "consent_unreadable"
+    return "opted_out" if refused else None
 
 
 def _in_force(event: Event, opt_outs: OptOuts) -> bool:

@@ -7,7 +7,7 @@ future can tell (a death within the horizon, follow-up) is the cohort's own.
 
 from typing import NamedTuple
 
-from fhir_mappings.consent import OptOuts, Use, refuses
+from fhir_mappings.consent import OptOuts, Use, why_refused
 from fhir_mappings.events import DAY, Event
 from fhir_mappings.features.engine import OLDEST, View
 from fhir_mappings.stays import Stay
@@ -29,8 +29,15 @@ class Ineligible(NamedTuple):
 OPTED_OUT = "opted_out"
 """The code of a patient who does not want the use: by a Consent, or by the site's list."""
 
+CONSENT_UNREADABLE = "consent_unreadable"
+"""The code of a patient of whom a Consent cannot be read: it is not taken for a permission."""
+
+WITHOUT_CONSENT = frozenset({OPTED_OUT, CONSENT_UNREADABLE})
+"""The codes under which nothing of a patient's record is used, or said."""
+
 REASONS: dict[str, str] = {
     OPTED_OUT: "The patient has opted out.",
+    CONSENT_UNREADABLE: "A Consent of the patient cannot be read; it may be a refusal.",
     "unknown_age": "The patient's birth date is missing or implausible.",
     "child": "The patient was under 18 at admission; the model is for adults.",
     "died": "The stay ended in death.",
@@ -66,9 +73,8 @@ def why_not(view: View, use: Use, opt_outs: OptOuts) -> Ineligible | None:
         opt_outs: who is on the site's list, and when the record is used; not optional, since
             whoever left it out would score those who said no.
     """
-    if refuses(view.timeline.subject, view.timeline.consents, use, opt_outs):
-        code: str | None = OPTED_OUT
-    else:
+    code: str | None = why_refused(view.timeline.subject, view.timeline.consents, use, opt_outs)
+    if code is None:
         code = _why_not(view)
     return None if code is None else Ineligible(code, REASONS[code])
 

@@ -15,7 +15,7 @@ from fhir_mappings.events import Event
 from fhir_mappings.formulary import REFERENCE, drug_codes
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.records.bundles import unbundle
-from fhir_mappings.records.decoding import PassedOver, Rejected
+from fhir_mappings.records.decoding import PassedOver, Rejected, unread
 from fhir_mappings.records.resources import (
     AboutAPatient,
     Condition,
@@ -33,7 +33,7 @@ from fhir_mappings.records.resources import (
 )
 from fhir_mappings.settling import settle
 from fhir_mappings.sources.condition import condition
-from fhir_mappings.sources.consent import consent
+from fhir_mappings.sources.consent import UNNAMED, consent, names_nobody, unreadable
 from fhir_mappings.sources.coverage import coverage
 from fhir_mappings.sources.encounter import encounter
 from fhir_mappings.sources.medication import (
@@ -139,22 +139,45 @@ def read_bundle(body: bytes, profile: SiteProfile) -> PatientRecords:
             continue
         if not record.id:
             # As in a batch: records without an id would take one another's place.
-            rejected.append(Rejected(f"{type(record).__name__}.id", "missing"))
+            rejected.append(Rejected(f"{type(record).__name__}.id", "missing", unread(record)))
             continue
         mapped = map_record(record, reading)
         if mapped is None:
             name = type(record).__name__
-            rejected.append(Rejected(f"{name}.{patient_element(name)}", "missing"))
-        elif mapped.source not in latest or latest[mapped.source].updated <= mapped.updated:
-            latest[mapped.source] = mapped
+            rejected.append(Rejected(f"{name}.{patient_element(name)}", "missing", unread(record)))
+        else:
+            _keep_latest(latest, mapped)
+    consents = [one.consent for one in rejected if one.consent is not None]
+    for left in consents:
+        if (mapped := refusal_left(left, reading)) is not None:
+            _keep_latest(latest, mapped)
     events = [event for mapped in latest.values() for event in mapped.events]
     medications = {name: codes for name, (_, codes) in drugs.items()}
     events = list(dict.fromkeys(_with_drugs(events, medications)))
     subject = _the_one_subject({mapped.subject for mapped in latest.values()})
+    if any(names_nobody(left, reading) for left in consents):
+        # Whose it is nobody can tell, and there is but one patient here.
+        events += unreadable(subject, f"Consent/{UNNAMED}{subject}")
     not_sent = _not_sent(subject, events, latest.keys())
     return PatientRecords(
         subject, settle(events, profile), resources, rejected, reading.questionable, not_sent
     )
+
+
+def refusal_left(left: Consent, reading: Reading) -> Mapped | None:
+    """What a Consent that could not be read says of its patient; None where nobody can tell whose.
+
+    Args:
+        left: ``Rejected.consent``.
+        reading: of the records that it was among.
+    """
+    mapped = map_record(left, reading)
+    return None if mapped is None or not (left.id or mapped.events) else mapped
+
+
+def _keep_latest(latest: dict[str, Mapped], mapped: Mapped) -> None:
+    if mapped.source not in latest or latest[mapped.source].updated <= mapped.updated:
+        latest[mapped.source] = mapped
 
 
 def _not_sent(subject: str, events: list[Event], held: Collection[str]) -> frozenset[str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from fhir_mappings.consent import OptOuts, refuses, used_now
-from fhir_mappings.eligibility import OPTED_OUT
+from fhir_mappings.consent import OptOuts, used_now, why_refused
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.sources.reading import site_concepts
@@ -142,8 +141,9 @@ def _lines(
     for shard in range(store.shards):
         for subject, events in store.read_shard(shard):
             timeline = Timeline(subject, events, concepts, profile)
-            if refuses(subject, timeline.consents, "scoring", opt_outs):
-                counts[OPTED_OUT] += len(timeline.stays)
+            why = why_refused(subject, timeline.consents, "scoring", opt_outs)
+            if why is not None:
+                counts[why] += len(timeline.stays)
                 continue
             for stay in timeline.stays:
                 if stay.end is None:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from fhir_mappings.eligibility import WITHOUT_CONSENT
 from fhir_mappings.errors import ReadmitError
 from fhir_mappings.records.instants import as_datetime, from_datetime
 from service.audit.ledger import Entry
@@ -139,7 +140,8 @@ def read_score(
         keeping: the database, the keys and the audit.
         caller: who asks; their role or scope for this access is checked already.
         score_id: the score's id.
-        opted_out: the patients who do not want it. What they were told before is not shown either.
+        opted_out: the patients on the site's list. What they were told before is not shown either;
+            nor is it where the newest answer about a patient was a Consent's refusal.
         route: the template of the path.
 
     Raises:
@@ -148,12 +150,13 @@ def read_score(
     """
     with keeping.database.reading() as connection:
         row = scores.by_id(connection, score_id)
+        refused = row is not None and scores.is_refused(connection, row.patient_index)
     if row is None:
         _refuse(keeping, caller, "r", "unknown", patient=None, route=route)
         raise ScoreNotFoundError
     score = opened(keeping.keys, row)
     found = sight(keeping, caller, "r", patient=score.subject, unit=row.unit)
-    if isinstance(found, Sight) and score.subject in opted_out:
+    if isinstance(found, Sight) and (refused or score.subject in opted_out):
         found = "opted_out"
     if not isinstance(found, Sight):
         _refuse(keeping, caller, "r", found, patient=score.subject, route=route)
@@ -189,7 +192,7 @@ def list_scores(
         keeping: the database, the keys and the audit.
         caller: who asks; their role or scope for this access is checked already.
         patient: the Patient's id, or the pseudonym.
-        opted_out: the patients who do not want it.
+        opted_out: as for ``read_score``.
         after: the id of a score of this list, to go on behind it.
         limit: at most so many.
         route: the template of the path.
@@ -206,6 +209,7 @@ def list_scores(
         known = bool(rows) or scores.of_patient(
             connection, reading.patient_index, units=None, after=None, limit=1
         )
+        refused = scores.is_refused(connection, reading.patient_index)
     shown = [(row, opened(keeping.keys, row)) for row in rows[:limit]]
     subject = shown[0][1].subject if shown else patient if reading.view is View.WHOLE else None
     why: WhyRefused | None = None
@@ -213,7 +217,7 @@ def list_scores(
         why = "patient"
     elif not shown:
         why = "unit" if known else "unknown"
-    elif subject in opted_out:
+    elif refused or subject in opted_out:
         why = "opted_out"
     if why is not None:
         _refuse(keeping, caller, "s", why, patient=subject, route=route)
@@ -309,6 +313,7 @@ def _row(keys: Keys, score: Score, unit: str | None) -> scores.Row:
         model=score.model.name,
         version=score.model.version,
         score_sealed=seal(keys, encoded(score).decode(), SCORE_CONTEXT),
+        refused=isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT,
     )
 
 

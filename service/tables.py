@@ -92,7 +92,7 @@ def export_tables(summary: "Summary", out: "Path") -> RenderableType:
         parts.append(table("Could not be read", ("why", "times"), summary.rejected.items()))
     parts.append(
         f"{summary.resources:,} resources of {summary.patients:,} patients in {escape(str(out))}: "
-        f"[bold]{summary.method}[/]"
+        f"[bold]{summary.method}[/]; {summary.opted_out:,} patients opted out"
     )
     return Group(*parts)
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from fhir_mappings.consent import OptOuts, used_now
+from fhir_mappings.deidentification.consents import Consents
 from fhir_mappings.deidentification.data_files import FOLDER
 from fhir_mappings.deidentification.dates import Dates
 from fhir_mappings.deidentification.pseudonyms import LENGTH, Pseudonyms
@@ -47,6 +49,7 @@ def export(
     dates: Dates = Dates.YEAR,
     keep_pseudonyms: bool = False,
     zipped: bool = False,
+    opt_outs: OptOuts | None = None,
     progress: Progress | None = None,
     before_release: Callable[[Summary], None] | None = None,
 ) -> Summary:
@@ -61,6 +64,8 @@ def export(
         keep_pseudonyms: use the pseudonyms of every other export that does so. Otherwise they are
             made with a random salt that nobody keeps.
         zipped: gzip the files.
+        opt_outs: the site's list and the moment of use; without it nobody is listed, and it is now.
+            Who refuses to be learned from, by it or by a Consent, is not in the export at all.
         progress: told of both readings.
         before_release: called with the summary before the folder is put in place. If it raises,
             there is no export: nothing leaves that is not in the audit.
@@ -77,11 +82,18 @@ def export(
     tally = Tally()
     names = Pseudonyms(key, b"" if keep_pseudonyms else secrets.token_bytes(SALT_BYTES))
     walker = Walker(names, profile, dates, tally)
+    consents = Consents(profile, used_now(profile) if opt_outs is None else opt_outs)
     # What is broken is counted in the second reading.
     for found in _resources(files, Tally(), "survey (bytes)", progress):
         walker.survey(*found)
+        consents.survey(*found)
+    refusing = consents.refusing(walker.spans)
+    tally.opted_out = len(refusing)
     with _unfinished(out) as folder:
-        _write(folder, walker, _resources(files, tally, "write (bytes)", progress), zipped=zipped)
+        second = _resources(files, tally, "write (bytes)", progress)
+        theirs = (one for one in second if walker.patient_of(*one) not in refusing)
+        as_read = ((one[0], consents.as_read(*one), one[2]) for one in theirs)
+        _write(folder, walker, as_read, zipped=zipped)
         summary = tally.summary(dates, tally.written["Patient"])
         report = travelling(summary, dates, lasting=keep_pseudonyms, allow_list=allow_list_digest())
         text = json.dumps(report, indent=2) + "\n"

@@ -25,6 +25,8 @@ class Summary(msgspec.Struct, kw_only=True):
     resources: int = 0
     """Resources written."""
     patients: int = 0
+    opted_out: int = 0
+    """Patients of whom nothing is written, because they refuse to be learned from."""
     written: dict[str, int]
     """Resources written, by type."""
     left_out: dict[str, dict[str, int]]
@@ -43,6 +45,7 @@ class Tally:
         self._left_out: Counter[tuple[str, str]] = Counter()
         self._elements: Counter[tuple[str, str]] = Counter()
         self.rejected: Counter[str] = Counter()
+        self.opted_out = 0
 
     def element(self, path: str, outcome: str, times: int = 1) -> None:
         """An element of the allow-list, and what became of it."""
@@ -65,6 +68,7 @@ class Tally:
             method=METHODS[dates],
             resources=self.written.total(),
             patients=patients,
+            opted_out=self.opted_out,
             written=dict(sorted(self.written.items())),
             left_out=_nested(self._left_out),
             elements=_nested(self._elements),
@@ -117,7 +121,15 @@ def travelling(summary: Summary, dates: Dates, *, lasting: bool, allow_list: str
         "allow_list_sha256": allow_list,
     } | {
         name: _rounded(exact[name])
-        for name in ("resources", "patients", "written", "left_out", "elements", "rejected")
+        for name in (
+            "resources",
+            "patients",
+            "opted_out",
+            "written",
+            "left_out",
+            "elements",
+            "rejected",
+        )
     }
 
 

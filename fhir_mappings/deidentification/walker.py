@@ -83,7 +83,7 @@ class Walker:
 
     def survey(self, named: Named, resource: Json, full_urls: FullUrls) -> None:
         """Take notice of how far the record of the resource's patient reaches."""
-        patient = self._patient_of(named, resource, full_urls)
+        patient = self.patient_of(named, resource, full_urls)
         if patient is None:
             return
         span = self.spans.get(patient, Span())
@@ -104,7 +104,7 @@ class Walker:
         if not named.identifier:
             self._tally.left_out(resource_type, "without an id")
             return None
-        patient = self._patient_of(named, resource, full_urls)
+        patient = self.patient_of(named, resource, full_urls)
         if patient is None and resource_type in _ABOUT_A_PATIENT:
             self._tally.left_out(resource_type, "about no patient")
             return None
@@ -117,7 +117,8 @@ class Walker:
     def _calendar(self, patient: str) -> Calendar:
         return Calendar(self._dates, self._names.weeks(patient), self.spans.get(patient, Span()))
 
-    def _patient_of(self, named: Named, resource: Json, full_urls: FullUrls) -> str | None:
+    def patient_of(self, named: Named, resource: Json, full_urls: FullUrls) -> str | None:
+        """The id of the patient whom a resource is about; None where it is about none."""
         if named.resource_type == "Patient":
             return named.identifier or None
         element = _ABOUT_A_PATIENT.get(named.resource_type)

@@ -122,7 +122,7 @@ def _record(entry: Entry, place: int, ids: dict[str, str]) -> Record | PassedOve
         return None
     record = decode_checked(entry.resource)
     if isinstance(record, Rejected):
-        return Rejected(f"Bundle.entry[{place}].{record.element}", record.reason)
+        return record._replace(element=f"Bundle.entry[{place}].{record.element}")
     return record if isinstance(record, PassedOver) else _named(record, entry.full_url, ids)
 
 

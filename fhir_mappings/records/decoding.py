@@ -3,12 +3,13 @@
 import re
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jiter
 import msgspec
 
-from fhir_mappings.records.resources import RESOURCES, Record
+from fhir_mappings.records.datatypes import Meta, Reference
+from fhir_mappings.records.resources import RESOURCES, Consent, Provision, Record
 
 DEEPEST = 64
 """Objects and arrays nested deeper than this are refused; R4 resources in use reach about 15."""
@@ -19,6 +20,8 @@ class Rejected(NamedTuple):
 
     element: str
     reason: str
+    consent: Consent | None = None
+    """What is left of a Consent: whose it is, and a rule that says nothing. It may be a refusal."""
 
 
 class PassedOver(NamedTuple):
@@ -27,14 +30,27 @@ class PassedOver(NamedTuple):
     resource_type: str
 
 
+class _ConsentLeft(msgspec.Struct, gc=False):
+    """The parts of a Consent that it takes to keep its patient out, whatever their JSON types."""
+
+    id: Any = None
+    status: Any = None
+    patient: Any = None
+    subject: Any = None
+    meta: Any = None
+
+
 class _Header(msgspec.Struct, gc=False, rename="camel"):
     resource_type: str
 
 
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_consent_left = msgspec.json.Decoder(_ConsentLeft)
 _header = msgspec.json.Decoder(_Header)
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(reduce(or_, RESOURCES.values()))
+_UNREAD = "(not read)"
+"""In the place of a rule's type: neither a refusal nor a permission."""
 _OUT_OF_RANGE = "Number out of range"
 _path = re.compile(r" - at `\$(.*)`$")
 _type_name = re.compile(r"[A-Z][A-Za-z]{2,40}\Z")
@@ -58,6 +74,8 @@ def decode(raw: bytes) -> Record | PassedOver | Rejected:
     refusal = why_not_json(raw)
     if refusal is not None and isinstance(record, Rejected) and record.reason == _OUT_OF_RANGE:
         return record  # the same fault, with the element that has it
+    if refusal is not None and _is_consent(raw):
+        return refusal._replace(consent=_left_of_consent(raw))
     return refusal or record
 
 
@@ -125,10 +143,39 @@ def decode_checked(raw: bytes | msgspec.Raw) -> Record | PassedOver | Rejected:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Rejected("resourceType", "missing, or not an object with a resourceType")
     if name in RESOURCES:
-        return _fault(name, fault)
+        rejected = _fault(name, fault)
+        return rejected._replace(consent=_left_of_consent(raw)) if name == "Consent" else rejected
     if not _type_name.match(name):
         return Rejected("resourceType", "not the name of a resource type")
     return PassedOver(name)
+
+
+def unread(record: Record) -> Consent | None:
+    """A Consent that has no place, as what is left of one; None for any other record."""
+    if not isinstance(record, Consent):
+        return None
+    return msgspec.structs.replace(record, provision=Provision(type=_UNREAD))
+
+
+def _is_consent(raw: bytes) -> bool:
+    try:
+        return _header.decode(raw).resource_type == "Consent"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _left_of_consent(raw: bytes | msgspec.Raw) -> Consent:
+    left = _consent_left.decode(raw)
+    meta = left.meta.get("lastUpdated") if isinstance(left.meta, dict) else None
+    patient = left.patient if isinstance(left.patient, dict) else left.subject
+    reference = patient.get("reference") if isinstance(patient, dict) else None
+    return Consent(
+        id=left.id if isinstance(left.id, str) else "",
+        meta=Meta(last_updated=meta) if isinstance(meta, str) else None,
+        status=left.status if isinstance(left.status, str) else None,
+        subject=Reference(reference=reference) if isinstance(reference, str) else None,
+        provision=Provision(type=_UNREAD),
+    )
 
 
 def _fault(name: str, message: str) -> Rejected:

@@ -324,6 +324,10 @@ class Consent(Resource):
     date_time: str | None = None
     policy_rule: CodeableConcept | None = None
     provision: Provision | None = None
+    subject_of_r5: Reference | None = msgspec.field(default=None, name="subject")
+    """The patient of an R5 Consent, whose rules are written in another way."""
+    decision: Unread = None
+    """What R5 has in the place of the root's type."""
     category: Unread = None
     performer: Unread = None
     organization: Unread = None

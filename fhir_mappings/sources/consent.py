@@ -9,7 +9,7 @@ and a permission counts only where all of it is clear.
 from collections.abc import Iterator
 from typing import Literal
 
-from fhir_mappings.consent import UNDATED, USES, Use, consent_code
+from fhir_mappings.consent import UNDATED, UNREADABLE, USES, Use, consent_code
 from fhir_mappings.events import Event
 from fhir_mappings.records.datatypes import CodeableConcept, Period
 from fhir_mappings.records.instants import Instant
@@ -35,6 +35,14 @@ _SCOPES: dict[str, tuple[Use, ...]] = {
 """What a Consent of each scope is about where it names no purpose. To refuse a treatment is not to
 refuse the use of records; an advance directive (``adr``) is not read at all."""
 
+UNNAMED = "?patient="
+"""Before the patient's id, in the place of the id of a Consent that has none."""
+
+_NOT_IN_FORCE = frozenset(
+    {"draft", "proposed", "rejected", "inactive", "entered-in-error", "not-done"}
+)
+"""Statuses of R4, and R5's ``not-done``, under which a Consent says nothing."""
+
 _PURPOSES: dict[str, tuple[Use, ...]] = {
     "care": ("scoring",),
     "operations": USES,
@@ -50,11 +58,17 @@ def consent(record: Consent, reading: Reading) -> list[Event]:
     The event's time is the decision's (``dateTime``); it counts from the start of the provision's
     period, where there is one, to its end. Its text is the scope, within which a later decision
     takes the place of an earlier one. A day without a clock counts from its beginning.
+
+    One that cannot be read refuses every use, without a date.
     """
-    subject = reading.patient_of(record.subject)
+    subject = reading.patient_of(record.subject or record.subject_of_r5)
     scope = _scope(record, reading)
-    if subject is None or record.status != "active" or scope is None:
+    if subject is None or record.status in _NOT_IN_FORCE or scope is None:
         return []
+    if not _can_be_read(record):
+        reading.questionable[("Consent", "cannot be read, counts as a refusal")] += 1
+        source = f"Consent/{record.id or UNNAMED + subject}"
+        return unreadable(subject, source, reading.updated(record.meta))
     decided = reading.instant(record.date_time, "Consent.dateTime")
     events = []
     for (use, answer), period in _answers(record, scope, reading).items():
@@ -78,6 +92,48 @@ def consent(record: Consent, reading: Reading) -> list[Event]:
             )
         )
     return events
+
+
+def unreadable(subject: str, source: str, updated: int = 0) -> list[Event]:
+    """The events of a Consent that cannot be read: nobody can tell that it is no refusal."""
+    when = Instant(UNDATED, None, UNDATED)
+    return [
+        event(
+            subject,
+            source,
+            "patient",
+            consent_code("deny", use),
+            when,
+            text=UNREADABLE,
+            updated=updated,
+        )
+        for use in USES
+    ]
+
+
+def names_nobody(record: Consent, reading: Reading) -> bool:
+    """Whether it may be in force, and does not tell for whom."""
+    named = reading.patient_of(record.subject or record.subject_of_r5)
+    return named is None and record.status not in _NOT_IN_FORCE
+
+
+def _can_be_read(record: Consent) -> bool:
+    """Whether it is an R4 Consent in force whose every rule denies, permits or leaves it open."""
+    if record.status != "active" or record.subject is None or record.decision is not None:
+        return False
+    rules = [record.provision or Provision()]
+    for rule in rules:
+        rules += rule.provision
+    return all(rule.type in (None, "deny", "permit") for rule in rules)
+
+
+def answers(record: Consent, reading: Reading) -> dict[tuple[Use, _Answer], Period | None]:
+    """What a Consent says of each use, with the period that it says it for; nothing where it is
+    not in force, or cannot be read."""
+    scope = _scope(record, reading)
+    if scope is None or not _can_be_read(record):
+        return {}
+    return _answers(record, scope, reading)
 
 
 def _scope(record: Consent, reading: Reading) -> str | None:

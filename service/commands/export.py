@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.commands.options import JsonOption, plain, print_json
+from service.commands.options import JsonOption, OptOutOption, opt_outs_of, plain, print_json
 
 if TYPE_CHECKING:
     from fhir_mappings.deidentification.tally import Summary
@@ -52,10 +52,13 @@ def export(
             help="Use the same pseudonyms in every such export, so that they can be joined.",
         ),
     ] = False,
+    opt_out: OptOutOption = None,
     zipped: Annotated[bool, typer.Option("--gzip", help="Write gzipped files.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write records [bold]without identifiers[/] for others, and report what was removed.
+
+    Who refuses to be learned from, by the list or by a Consent, is not among them.
 
     Needs the operator's keys. Where READMIT_DATABASE is set, the export is entered in the audit.
     """
@@ -67,6 +70,8 @@ def export(
     from service.settings import load_settings
     from service.terminal import errors, progress
 
+    chosen = load_profile(profile)
+    opt_outs = opt_outs_of(opt_out, chosen)
     keys, keeping = _keys_and_keeping(load_settings())
 
     def enter(summary: "Summary") -> None:
@@ -83,10 +88,11 @@ def export(
                 sources,
                 out,
                 _export_key(keys),
-                load_profile(profile),
+                chosen,
                 dates=Dates(dates.value),
                 keep_pseudonyms=keep_pseudonyms,
                 zipped=zipped,
+                opt_outs=opt_outs,
                 progress=report,
                 before_release=enter,
             )

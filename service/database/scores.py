@@ -25,6 +25,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: str
     score_sealed: bytes
+    refused: bool | None = None
+    """Not scored because the patient said no, or nobody can tell; None before version 0002."""
 
 
 def keep(connection: Connection, row: Row) -> None:
@@ -36,6 +38,16 @@ def by_id(connection: Connection, score_id: str) -> Row | None:
     """A score; None where there is none of that id."""
     found = connection.execute(select(SCORES).where(SCORES.c.id == score_id)).one_or_none()
     return None if found is None else Row(**found._mapping)
+
+
+def is_refused(connection: Connection, patient_index: str) -> bool:
+    """Whether the newest answer about a patient was that they said no, or that nobody can tell.
+
+    Then nothing that was kept of them is shown, until a newer answer says otherwise.
+    """
+    newest_first = (SCORES.c.made_at.desc(), SCORES.c.id.desc())
+    theirs = select(SCORES.c.refused).where(SCORES.c.patient_index == patient_index)
+    return bool(connection.execute(theirs.order_by(*newest_first).limit(1)).scalar())
 
 
 def of_patient(

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     Index,
@@ -74,10 +75,15 @@ SCORES: Final = Table(
     Column("model", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("score_sealed", LargeBinary, nullable=False),
+    Column("refused", Boolean),
     Index("ix_scores_patient_index", "patient_index", "made_at"),
     Index("ix_scores_made_at", "made_at"),
 )
-"""Every score that was given, whole and sealed, beside what lists are sorted by."""
+"""Every score that was given, whole and sealed, beside what lists are sorted by.
+
+``refused``: not scored because the patient opted out, or a Consent cannot be read; null before
+version 0002. The newest row of a patient says whether any of them is shown.
+"""
 
 BROKEN_GLASS: Final = Table(
     "broken_glass",

@@ -1,15 +1,17 @@
 """``POST /v1/score``: one patient's records in, one explained risk out, to be read again."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from fhir_mappings.eligibility import OPTED_OUT
+from fhir_mappings.eligibility import CONSENT_UNREADABLE, WITHOUT_CONSENT
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.reading import PatientRecords, read_bundle
+from fhir_mappings.records.decoding import Rejected
 from fhir_mappings.timeline import Timeline
 from service import examples
 from service.body import ACCEPTED, read_body
@@ -172,18 +174,21 @@ def _answer(
         encounter_id=encounter_id and encounter_id.removeprefix("Encounter/"),
         max_reasons=here.settings.max_reasons,
     )
-    # Of a patient who opted out, nothing else of the record is said.
-    if not (isinstance(score, NotScored) and score.reason.code == OPTED_OUT):
-        score = msgspec.structs.replace(score, unread=_unread(records), not_sent=_not_sent(records))
+    unread, not_sent = records.rejected, _not_sent(records)
+    if isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT:
+        # Nothing else of the record is said, but which Consent could not be read.
+        unclear = score.reason.code == CONSENT_UNREADABLE
+        unread, not_sent = [one for one in unread if unclear and one.consent is not None], ()
+    score = msgspec.structs.replace(score, unread=_unread(unread), not_sent=not_sent)
     kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route="/v1/score")
     here.metrics.scored(score)
     return encoded(seen(kept, sight.view, here.keeping.keys))
 
 
-def _unread(records: PatientRecords) -> tuple[UnreadRecord, ...]:
+def _unread(rejected: Sequence[Rejected]) -> tuple[UnreadRecord, ...]:
     return tuple(
         UnreadRecord(element=rejection.element, reason=rejection.reason)
-        for rejection in records.rejected[:UNREAD_SHOWN]
+        for rejection in rejected[:UNREAD_SHOWN]
     )
 
 
