@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from each_database import each_database, kept_in
 from fastapi import FastAPI
+from postgresql import postgresql
 
 from fhir_mappings.features.declaration import Feature, declared_features
 from service import examples
 from service.app import create_app
 from service.settings import Settings
+
+__all__ = ["each_database", "postgresql"]
 
 Bundle = dict[str, Any]
 
@@ -110,7 +114,7 @@ def development(folder: Path, **settings: Any) -> Settings:
     return Settings(
         **{
             "development": True,
-            "database": f"sqlite:///{folder / 'readmit.db'}",
+            **kept_in(folder),
             "requests_per_minute": 1_000_000,
             "failed_identifications_per_minute": 1_000_000,
             **settings,

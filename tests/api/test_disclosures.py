@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each_database import on_sqlite_alone
 from fastapi.routing import APIRoute
 from sqlalchemy import event
 
@@ -40,6 +41,9 @@ def rows(client: Any) -> list[Row]:
         every = list(entries(connection))
     assert every[0].event == Event.SERVICE_STARTED
     return [row for row in every if row.event != Event.SERVICE_STARTED]
+
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
@@ -258,6 +262,7 @@ def test_no_route_that_touches_a_patient_answers_without_an_entry(
     assert verify(audit_of(client).database, audit_of(client).keys, audit_of(client).anchor)
 
 
+@on_sqlite_alone
 @pytest.mark.parametrize("route", TOUCHING)
 def test_a_full_disk_refuses_the_answer(client_with: Any, route: str) -> None:
     client = client_with()
@@ -320,6 +325,8 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.slow
+@on_sqlite_alone
 def test_a_disk_that_takes_no_further_byte_refuses_the_score(tmp_path: Path) -> None:
     root = str(SERVICE.parent)
     done = subprocess.run(

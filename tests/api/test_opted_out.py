@@ -33,6 +33,9 @@ CONSENT: Bundle = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
 @pytest.fixture
 def opt_out(tmp_path: Path) -> Path:
     path = tmp_path / "opt-out.csv"

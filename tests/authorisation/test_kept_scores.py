@@ -1,11 +1,10 @@
 """Scores that are kept: who reads them again, how much of them, and what is on record of it."""
 
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import msgspec
 import pytest
+from each_database import on_sqlite_alone
 from trusting_service import OTHER_UNIT, PATIENT, UNIT, Service, bundle_of
 
 from service.audit.anchor import AuditError
@@ -27,9 +26,8 @@ def details(entry: Any) -> dict[str, Any]:
 
 
 def count_of(service: Service, table: str) -> int:
-    with closing(sqlite3.connect(service.keeping.database.file)) as connection:
-        (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return int(count)
+    with service.keeping.database.reading() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
 
 
 def break_glass(service: Service, token: str, patient: str, **body: str) -> Any:
@@ -48,6 +46,7 @@ def test_a_score_is_read_again_as_it_was_given(service: Service) -> None:
     assert details(entry) == {"score_id": given["score_id"], "view": "whole"}
 
 
+@on_sqlite_alone
 def test_what_is_kept_names_nobody_in_the_database(service: Service) -> None:
     service.kept(patient="canary-of-the-database")
     service.keeping.database.engine.dispose()

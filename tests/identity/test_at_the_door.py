@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,13 @@ from typing import Any
 import httpx
 import pytest
 from doors import Ask, asking, assertion, client_table, issuer_table, token_form
+from each_database import kept_in
 from openid_provider import Key, OpenIDProvider, new_key, openid_provider
 
-from service.protection.keys import new_keys, write_keys
+from service.audit.verify import verify
+from service.database.engine import Database
+from service.keeping import anchor_of
+from service.protection.keys import new_keys, read_keys, write_keys
 from service.settings import Settings
 
 OWN = "http://127.0.0.1:8000"
@@ -39,7 +44,7 @@ class Installation:
     @property
     def settings(self) -> dict[str, Any]:
         return {
-            "database": f"sqlite:///{self.folder / 'readmit.db'}",
+            **kept_in(self.folder),
             "key_file": self.folder / "keys",
             "issuers": self.folder / "trusted.toml",
         }
@@ -48,6 +53,9 @@ class Installation:
         return token_form(
             assertion(self.key, time.time(), aud=token_url), "system/RiskAssessment.rs"
         )
+
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +72,7 @@ def installation(
 
 
 @pytest.fixture(scope="module")
-def ask(installation: Installation) -> Iterator[Ask]:
+def ask(installation: Installation, each_database: str) -> Iterator[Ask]:
     with asking(Settings(**installation.settings), OWN) as running:
         yield running
 
@@ -110,7 +118,7 @@ def test_every_refusal_is_the_same_bare_one(ask: Ask, provider: OpenIDProvider) 
 def test_a_wrong_token_is_refused_in_development_mode_too(
     installation: Installation, tmp_path: Path
 ) -> None:
-    settings = Settings(development=True, database=f"sqlite:///{tmp_path / 'readmit.db'}")
+    settings = Settings(development=True, **kept_in(tmp_path))
     with asking(settings, OWN) as open_to_developers:
         assert open_to_developers("GET", "/whoami").status_code == 200
         assert open_to_developers("GET", "/whoami", headers=bearer("wrong")).status_code == 401
@@ -191,9 +199,7 @@ def test_the_service_starts_while_the_issuer_is_away_and_finds_it_later(tmp_path
 def worker(installation: Installation, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that serves the same installation."""
     environment = os.environ | {
-        "READMIT_DATABASE": installation.settings["database"],
-        "READMIT_KEY_FILE": str(installation.settings["key_file"]),
-        "READMIT_ISSUERS": str(installation.settings["issuers"]),
+        **{f"READMIT_{name.upper()}": str(of) for name, of in installation.settings.items()},
         "READMIT_PUBLIC_URL": OWN,
         "PYTHONPATH": os.pathsep.join(
             [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "fixtures")]
@@ -250,8 +256,11 @@ def test_what_one_worker_has_seen_the_others_know_and_so_do_those_after_a_restar
             first, second = awaited(ports[0], one), awaited(ports[1], two)
             # A person's token that may be used once, and a system's proof of who it is.
             assert statuses([first, second, first], used) == [200, 401, 401]
-            issued = httpx.post(f"{first}/oauth/token", data=proof)
-            assert issued.status_code == 200
+            with ThreadPoolExecutor(8) as callers:
+                tokens = [f"{url}/oauth/token" for url in (first, second) * 4]
+                answers = list(callers.map(lambda url: httpx.post(url, data=proof), tokens))
+            assert sorted(one.status_code for one in answers) == [200, *[400] * 7]
+            issued = next(one for one in answers if one.status_code == 200)
             for url in (first, second):
                 again = httpx.post(f"{url}/oauth/token", data=proof)
                 assert (again.status_code, again.json()) == (400, {"error": "invalid_client"})
@@ -267,3 +276,11 @@ def test_what_one_worker_has_seen_the_others_know_and_so_do_those_after_a_restar
         assert statuses([restarted], system) == [200]
         assert statuses([restarted], provider.token()) == [200]
         assert json.loads(httpx.get(f"{restarted}/oauth/jwks").content) == keys[0]
+        settings = Settings(**installed.settings)
+        database = Database(settings.database)
+        checked = verify(
+            database, read_keys(installed.folder / "keys"), anchor_of(settings, database)
+        )
+        database.close()
+        assert checked.finding is None
+        assert checked.entries == 4, "three starts and one token"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from doors import OWN_URL, Door, assertion, client_table, door
+from each_database import on_sqlite_alone
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from openid_provider import Key, new_key, openid_provider, signed
@@ -19,6 +20,9 @@ from service.identity.signing import LIFETIME_SECONDS, ROTATED_AFTER_DAYS, Signi
 from service.protection.keys import KeysError, new_keys
 
 ASKED = "system/RiskAssessment.rs"
+
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +170,14 @@ def test_a_request_in_another_form_is_refused_with_oauths_code(
 
 
 def test_what_was_given_is_in_the_audit_and_what_was_refused_uses_nothing_up(
-    here: Door, key: Key, tmp_path: Path
+    here: Door, key: Key
 ) -> None:
     proof = assertion(key, here.now)
     refused(here, proof, "system/AuditEvent.rs")
     here.issue(proof, ASKED)
-    with sqlite3.connect(tmp_path / "readmit.db") as raw:
-        rows = raw.execute("select event, actor, details from audit_entries").fetchall()
-    raw.close()
+    with here.database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT event, actor, details FROM audit_entries")
+        rows = [tuple(row) for row in found]
     assert rows == [("token_issued", "night-batch", '{"scopes":"system/RiskAssessment.rs"}')]
 
 
@@ -245,6 +249,7 @@ def test_workers_share_the_keys_and_find_new_ones_at_once(here: Door) -> None:
     assert asyncio.run(here.signing.matching(kid, "ES256")) is None
 
 
+@on_sqlite_alone
 def test_private_keys_are_sealed_in_the_database(here: Door, tmp_path: Path) -> None:
     here.signing.published()
     private = here.signing._read()[0].pair.as_dict(private=True)["d"]

@@ -21,6 +21,9 @@ from service.identity.signed_tokens import LARGEST_TOKEN
 PHYSICIAN = {"sub": "example-clinician", "roles": ["ward-physician", "staff"]}
 
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
 @pytest.fixture
 def provider() -> Iterator[OpenIDProvider]:
     with openid_provider() as running:

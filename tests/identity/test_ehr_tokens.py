@@ -70,6 +70,9 @@ class EHR:
         self.server.server_close()
 
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Door]:
     with door(tmp_path, "") as opened:

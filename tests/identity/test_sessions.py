@@ -10,11 +10,15 @@ import httpx
 import pytest
 from browsing import Browser, browsing, settings_for
 from openid_provider import OpenIDProvider, openid_provider
+from sqlalchemy import text
 
 from service.database import audit_entries
 from service.identity import sessions
 
 MINUTE = 60_000_000
+
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
@@ -42,9 +46,9 @@ def cookies(answer: httpx.Response) -> dict[str, Morsel[str]]:
     return dict(found)
 
 
-def run(browser: Browser, statement: str, *values: Any) -> Any:
+def run(browser: Browser, statement: str, **values: str) -> Any:
     with browser.here.keeping.database.writing() as connection:
-        result = connection.exec_driver_sql(statement, values)
+        result = connection.execute(text(statement), values)
         return result.fetchall() if result.returns_rows else None
 
 
@@ -198,8 +202,9 @@ def test_a_caller_moved_to_another_session_by_who_can_write_the_database_is_no_g
     run(
         browser,
         "UPDATE sessions SET caller_sealed = "
-        "(SELECT caller_sealed FROM sessions WHERE id_hash = ?) WHERE id_hash = ?",
-        *ids,
+        "(SELECT caller_sealed FROM sessions WHERE id_hash = :mine) WHERE id_hash = :other",
+        mine=ids[0],
+        other=ids[1],
     )
     assert is_signed_in(browser)
     assert not is_signed_in(other)

@@ -16,6 +16,8 @@ from service.database import audit_entries
 from service.identity import sign_in
 from service.identity.sign_in import ReturnPathError, local_path
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 def provider() -> Iterator[OpenIDProvider]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from each_database import each_database  # noqa: F401  a fixture, found by name
 from installation import Installation, fill
 from postgresql import postgresql, postgresql_url  # noqa: F401  fixtures, found by name
 

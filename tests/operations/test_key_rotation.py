@@ -25,6 +25,8 @@ from service.protection import rotation
 from service.protection.keys import KeysError, new_keys, parse_keys, read_keys, write_keys
 from service.protection.sealing import seal, sealed_with, unseal
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 def opened(installation: Installation) -> list[str]:
     """Every sealed value, opened with the key file as it is."""
@@ -119,7 +121,7 @@ def test_a_second_rotation_takes_a_new_id(filled: Installation) -> None:
 def test_the_keys_of_before_are_put_aside_and_read_a_backup_of_before(
     filled: Installation, tmp_path: Path
 ) -> None:
-    copy = Installation(shutil.copytree(filled.folder, tmp_path / "backup"))
+    copy = filled.copied_to(tmp_path / "backup")
     before = opened(filled)
     aside = turned(filled).aside
     assert aside is not None
@@ -250,7 +252,7 @@ def copies(installation: Installation, scratch: Path) -> Iterator[Installation]:
     number = 0
     while True:
         number += 1
-        yield Installation(shutil.copytree(installation.folder, scratch / str(number)))
+        yield installation.copied_to(scratch / str(number))
 
 
 def test_killed_before_any_step_it_is_finished_by_the_next_one(

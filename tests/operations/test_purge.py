@@ -2,10 +2,12 @@
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from each_database import on_sqlite_alone
 from installation import Installation, fill
 from sqlalchemy import func, select
 
@@ -27,11 +29,15 @@ TABLES = (
 )
 
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
 @pytest.fixture
-def database(installation: Installation) -> Database:
+def database(installation: Installation) -> Iterator[Database]:
     database = installation.database()
     upgrade(database)
-    return database
+    yield database
+    database.close()
 
 
 def counts(database: Database) -> dict[str, int]:
@@ -170,6 +176,7 @@ def test_files_of_old_batches_go_with_what_killed_ones_left(
     assert entered(database) == {"score_ledger": 2}
 
 
+@on_sqlite_alone
 def test_no_bytes_of_what_was_deleted_are_left_in_the_files(
     installation: Installation, database: Database
 ) -> None:

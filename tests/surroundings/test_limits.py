@@ -45,7 +45,7 @@ def test_whoever_waits_as_long_as_told_is_let_through(most: int, pauses: list[fl
     for pause in pauses:
         clock.now += pause
         wait = window.wait("a")
-        assert 0 <= wait <= 60
+        assert 0 <= wait <= 60 + 1e-6  # floats: a sum may end beyond its last digit
         clock.now += wait + 1e-6
         assert window.wait("a") == 0
         window.add("a")
