@@ -117,7 +117,17 @@ class FHIRServer:
             FHIRServerError: as ``read``; also if a page leads to another server, or there are more
                 pages than anybody's record needs.
         """
-        url = self._within(query)
+        return await self._pages(self._within(query))
+
+    async def follow(self, link: str) -> list[bytes]:
+        """The pages of a search from a link on, that the server itself gave for its next page.
+
+        Raises:
+            FHIRServerError: as ``search``.
+        """
+        return await self._pages(self.on_this_server(link))
+
+    async def _pages(self, url: str) -> list[bytes]:
         pages: list[bytes] = []
         seen = set()
         while True:
