@@ -47,6 +47,8 @@ bench: $(VENV)/development ## Speed and quality against peers, as ratios in one 
 
 docs: $(VENV)/runtime ## Make the generated pages of docs/ and the schema of the model card
 	$(BIN)/python -m fhir_mappings.features.reference > docs/reference/features.md
+	$(BIN)/python -m service.identity.matrix > docs/reference/authorisation.md
+	$(BIN)/python -m service.settings_reference > docs/reference/settings.md
 	$(BIN)/python -c 'from training.model_card import card_schema; print(card_schema(), end="")' > training/model_card/model-card.schema.json
 
 lock: ## Pin direct and indirect dependencies with hashes (needs uv on the path)

@@ -7,6 +7,7 @@ future can tell (a death within the horizon, follow-up) is the cohort's own.
 
 from typing import NamedTuple
 
+from fhir_mappings.consent import OptOuts, Use, refuses
 from fhir_mappings.events import DAY, Event
 from fhir_mappings.features.engine import OLDEST, View
 from fhir_mappings.stays import Stay
@@ -25,7 +26,11 @@ class Ineligible(NamedTuple):
     """For people."""
 
 
+OPTED_OUT = "opted_out"
+"""The code of a patient who does not want the use: by a Consent, or by the site's list."""
+
 REASONS: dict[str, str] = {
+    OPTED_OUT: "The patient has opted out.",
     "unknown_age": "The patient's birth date is missing or implausible.",
     "child": "The patient was under 18 at admission; the model is for adults.",
     "died": "The stay ended in death.",
@@ -49,12 +54,22 @@ _DISPOSITIONS = {
 _MEANINGFUL = frozenset({"diagnosis", "problem", "observation", "procedure"})
 
 
-def why_not(view: View) -> Ineligible | None:
+def why_not(view: View, use: Use, opt_outs: OptOuts) -> Ineligible | None:
     """Why the index stay of this view is outside the intended population; None where it is inside.
 
-    Checked in the order in which a flow table shows it: age, how the stay ended, what it was for.
+    Checked in the order in which a flow table shows it: whether the patient wants it, age, how the
+    stay ended, what it was for.
+
+    Args:
+        view: the stay, as of a moment.
+        use: what is to be done with it.
+        opt_outs: who is on the site's list, and when the record is used; not optional, since
+            whoever left it out would score those who said no.
     """
-    code = _why_not(view)
+    if refuses(view.timeline.subject, view.timeline.consents, use, opt_outs):
+        code: str | None = OPTED_OUT
+    else:
+        code = _why_not(view)
     return None if code is None else Ineligible(code, REASONS[code])
 
 

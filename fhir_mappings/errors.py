@@ -78,3 +78,25 @@ class PromotionError(ReadmitError):
 
     exit_code = 7
     title = "Promotion"
+
+
+class OptOutError(ReadmitError):
+    """A list of patients who opted out was named and cannot be read."""
+
+    exit_code = 2
+    status = 503
+    title = "Opt-out list"
+
+
+class PseudonymError(ReadmitError):
+    """The key of the pseudonyms cannot be read, or could not be made."""
+
+    exit_code = 4
+    title = "Pseudonyms"
+
+
+class ExportError(ReadmitError):
+    """Records cannot be exported to where, or in the way, that was asked for."""
+
+    exit_code = 2
+    title = "Export"

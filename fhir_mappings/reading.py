@@ -19,6 +19,7 @@ from fhir_mappings.records.decoding import PassedOver, Rejected
 from fhir_mappings.records.resources import (
     AboutAPatient,
     Condition,
+    Consent,
     Coverage,
     Encounter,
     Medication,
@@ -32,6 +33,7 @@ from fhir_mappings.records.resources import (
 )
 from fhir_mappings.settling import settle
 from fhir_mappings.sources.condition import condition
+from fhir_mappings.sources.consent import consent
 from fhir_mappings.sources.coverage import coverage
 from fhir_mappings.sources.encounter import encounter
 from fhir_mappings.sources.medication import (
@@ -55,6 +57,7 @@ MAPPINGS: dict[type[msgspec.Struct], Callable[[Any, Reading], list[Event]]] = {
     MedicationStatement: medication_statement,
     Procedure: procedure,
     Coverage: coverage,
+    Consent: consent,
 }
 """Which function turns which resource into events. Medication is a table, not an event."""
 

@@ -27,6 +27,7 @@ class Visit(msgspec.Struct, frozen=True):
     admission_source: str | None = None
     disposition: str | None = None
     service: str | None = None
+    site: str | None = None
 
 
 class Stay(msgspec.Struct, frozen=True):
@@ -50,6 +51,9 @@ class Stay(msgspec.Struct, frozen=True):
     """The id of the emergency encounter that led to it."""
     merged: int
     """How many encounters were merged into it."""
+    site: str | None = None
+    """The unit that had the patient last: the Encounter's service provider, by the site profile's
+    name for it. None where no encounter of the stay names one."""
 
     @property
     def name(self) -> str:
@@ -64,7 +68,7 @@ class Stay(msgspec.Struct, frozen=True):
         return (self.emergency_visit, *self.encounters)
 
 
-_FACETS = ("urgency", "admission-source", "disposition", "service")
+_FACETS = ("urgency", "admission-source", "disposition", "service", "site")
 
 
 def find_visits(by_code: Mapping[str, Sequence[Event]], death: int | None) -> tuple[Visit, ...]:
@@ -124,6 +128,7 @@ def _visit(encounter: str, start: int, event: Event, facets: Mapping[str, str]) 
         admission_source=facets.get("admission-source"),
         disposition=facets.get("disposition"),
         service=facets.get("service"),
+        site=facets.get("site"),
     )
 
 
@@ -169,8 +174,10 @@ def _stay(chain: Sequence[Visit], emergencies: Sequence[Visit], rules: StayRules
     last = max(chain, key=lambda visit: (visit.end or 2**62, visit.start, visit.encounter))
     start = chain[0].start
     led_to = _emergency_before(start, emergencies, rules)
+    in_order = [v for v in chain if v is not last] + [last]
+    before = [] if led_to is None else [led_to]
     return Stay(
-        encounters=(*(v.encounter for v in chain if v is not last), last.encounter),
+        encounters=tuple(visit.encounter for visit in in_order),
         arrival=start if led_to is None else min(led_to.start, start),
         start=start,
         end=end,
@@ -181,6 +188,7 @@ def _stay(chain: Sequence[Visit], emergencies: Sequence[Visit], rules: StayRules
         services=tuple(visit.service for visit in chain if visit.service),
         emergency_visit=None if led_to is None else led_to.encounter,
         merged=len(chain),
+        site=next((v.site for v in reversed(before + in_order) if v.site is not None), None),
     )
 
 

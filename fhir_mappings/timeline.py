@@ -11,6 +11,7 @@ from functools import cached_property
 from operator import attrgetter
 
 from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.consent import CONSENT_CODES
 from fhir_mappings.events import Event
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.stays import Stay, Visit, find_stays, find_visits
@@ -81,6 +82,11 @@ class Timeline:
     def observation_stays(self) -> tuple[Stay, ...]:
         """Stays for observation, which stand apart from the inpatient ones."""
         return find_stays(self.visits, ("observation",), self.profile.stays)
+
+    @cached_property
+    def consents(self) -> list[Event]:
+        """What the patient's Consents refuse and permit."""
+        return [event for code in CONSENT_CODES for event in self.by_code.get(code, ())]
 
     def series(self, of: str) -> "Series":
         """The events that a feature's ``of`` names, once a source, values in canonical units."""

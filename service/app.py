@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import FastAPI
 
-from service import examples, openapi, problems
+from service import VERSION, examples, openapi, problems, refusals
+from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
-from service.routes import health, model, score
+from service.pages.errors import error_page
+from service.routes import (
+    disclosures,
+    health,
+    home,
+    metrics,
+    model,
+    oauth,
+    patients,
+    score,
+    sign_in,
+)
 from service.score import NotScored, Scored
+from service.score_list import PatientScores
 from service.serving import Serving
 from service.settings import Settings, load_settings
 
@@ -58,6 +71,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.serving = Serving(chosen, risk_model)
+        app.state.serving.record_start()
         # The first diagnosis loads the groups of all; no clinician should wait for that.
         app.state.serving.concepts.of("ICD10CM|I10")
         _spare_collector()
@@ -67,22 +81,35 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.
     app = FastAPI(
         title="readmit",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
+            {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
+            {"name": "audit", "description": "Who was shown whose record."},
             {"name": "health", "description": "For whoever runs the service."},
         ],
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.add_middleware(Surroundings)
-    problems.install(app)
-    for routes in (score, model, health):
+    app.add_middleware(Surroundings, settings=chosen)
+    problems.install(app, error_page)
+    refusals.install(app, error_page)
+    for routes in (
+        *(score, patients, model, disclosures, oauth, health, metrics),
+        *(home, sign_in),
+    ):
         app.include_router(routes.router)
     openapi.install(
-        app, (Scored, NotScored, model.ModelDescription, health.Health), examples.ANSWERS
+        app,
+        (
+            *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
+            *(model.ModelDescription, disclosures.Disclosures, *oauth.STRUCTS),
+            *(health.Health, health.Readiness),
+        ),
+        examples.ANSWERS,
     )
     return app

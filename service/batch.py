@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from fhir_mappings.consent import OptOuts, refuses, used_now
+from fhir_mappings.eligibility import OPTED_OUT
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.sources.reading import site_concepts
@@ -83,8 +85,12 @@ def score_store(
     out: Path,
     progress: Progress,
     ledger: Ledger | None = None,
+    *,
+    opt_outs: OptOuts | None = None,
 ) -> BatchSummary:
     """Score every stay that has ended and write a line for each, scored or not.
+
+    Stays of patients who opted out are counted and not listed.
 
     The table is written beside ``out`` and takes its place when it is whole, so that a reader
     never finds half of it.
@@ -96,6 +102,7 @@ def score_store(
         out: where the table goes.
         progress: told each shard.
         ledger: keeps each score, before the table is in place; without it no score has an id.
+        opt_outs: the site's list and the moment of use; without it nobody is listed, and it is now.
 
     Raises:
         UnprocessableError: if ``out`` ends in neither ``.csv`` nor ``.parquet``.
@@ -107,7 +114,8 @@ def score_store(
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.unfinished")
     counts: Counter[str] = Counter()
-    lines = _lines(store, profile, model, counts, progress, ledger)
+    opt_outs = used_now(profile) if opt_outs is None else opt_outs
+    lines = _lines(store, profile, model, counts, progress, ledger, opt_outs)
     if out.suffix == ".csv":
         _write_csv(unfinished, lines)
     else:
@@ -117,7 +125,8 @@ def score_store(
     unfinished.replace(out)
     scored = counts.pop("scored", 0)
     stays = scored + sum(counts.values())
-    return BatchSummary(stays, scored, dict(sorted(counts.items())), time.perf_counter() - began)
+    not_scored = {code: count for code, count in sorted(counts.items()) if count}
+    return BatchSummary(stays, scored, not_scored, time.perf_counter() - began)
 
 
 def _lines(
@@ -127,23 +136,32 @@ def _lines(
     counts: Counter[str],
     progress: Progress,
     ledger: Ledger | None,
+    opt_outs: OptOuts,
 ) -> Iterator[dict[str, Any]]:
     concepts = site_concepts(profile)
     for shard in range(store.shards):
         for subject, events in store.read_shard(shard):
             timeline = Timeline(subject, events, concepts, profile)
+            if refuses(subject, timeline.consents, "scoring", opt_outs):
+                counts[OPTED_OUT] += len(timeline.stays)
+                continue
             for stay in timeline.stays:
                 if stay.end is None:
                     counts["no_discharge"] += 1
                     continue
-                line = _line(model, timeline, stay, stay.end, ledger)
+                line = _line(model, timeline, stay, stay.end, ledger, opt_outs)
                 counts[line["not_scored"] or "scored"] += 1
                 yield line
         progress("score", shard + 1, store.shards)
 
 
 def _line(
-    model: "RiskModel", timeline: Timeline, stay: Stay, discharge: int, ledger: Ledger | None
+    model: "RiskModel",
+    timeline: Timeline,
+    stay: Stay,
+    discharge: int,
+    ledger: Ledger | None,
+    opt_outs: OptOuts,
 ) -> dict[str, Any]:
     line: dict[str, Any] = dict.fromkeys(COLUMNS)
     line.update(
@@ -160,7 +178,9 @@ def _line(
             line["score_id"] = ledger.add(timeline.subject, stay.name, discharge, row, prediction)
 
     try:
-        score = score_stay(model, timeline, stay, discharge, max_reasons=REASONS, note=note)
+        score = score_stay(
+            model, timeline, stay, discharge, opt_outs=opt_outs, max_reasons=REASONS, note=note
+        )
     except UnprocessableError:
         # The service refuses such a record; a batch lists it and goes on with the other stays.
         line["not_scored"] = UNPROCESSABLE

@@ -1,7 +1,9 @@
 """Reading a request's body: its type first, its size always, its content elsewhere."""
 
 import re
+from collections.abc import Collection
 from email.message import Message
+from urllib.parse import parse_qsl
 
 import anyio
 from fastapi import Request
@@ -14,6 +16,13 @@ ACCEPTED = ("application/fhir+json", "application/json")
 READ_WITHIN_SECONDS = 30.0
 """A caller that takes longer to send its body gives up its place: a few slow ones would otherwise
 hold all of them."""
+
+
+FORM = "application/x-www-form-urlencoded"
+"""How the forms of our pages are sent."""
+
+FORM_LIMIT = 65_536
+"""Largest form in bytes."""
 
 
 class BodyTooLargeError(ReadmitError):
@@ -37,19 +46,26 @@ class SlowBodyError(ReadmitError):
     title = "The request took too long to arrive"
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+class FormError(ReadmitError):
+    """A form that a page sent cannot be read."""
+
+    status = 400
+    title = "The form cannot be read"
+
+
+async def read_body(request: Request, limit: int, accepted: Collection[str] = ACCEPTED) -> bytes:
     """Give the raw body of a request, of at most ``limit`` bytes.
 
     A body that says itself that it is too large is refused before any of it is read; one that
     does not say is refused at the chunk that exceeds the limit.
 
     Raises:
-        ContentTypeError: if it is not FHIR JSON in UTF-8, or is compressed (what a small body
-            unpacks to cannot be bounded by its size).
+        ContentTypeError: if it is not of an accepted type in UTF-8, or is compressed (what a small
+            body unpacks to cannot be bounded by its size).
         BodyTooLargeError: if it exceeds the limit.
         SlowBodyError: if it takes longer than 30 seconds to arrive.
     """
-    _check_type(request)
+    _check_type(request, accepted)
     too_large = f"The body exceeds the limit of {limit:,} bytes."
     announced = request.headers.get("content-length", "")
     if re.fullmatch(r"[0-9]{1,18}", announced, re.ASCII) and int(announced) > limit:
@@ -68,12 +84,38 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _check_type(request: Request) -> None:
+async def read_form(request: Request) -> dict[str, str]:
+    """Give the fields of a form that a page sent; what is no form has none, and is not read.
+
+    It is kept with the request: the check of its token and the route read the same form. Where a
+    field comes twice, the last one counts.
+
+    Raises:
+        BodyTooLargeError: if it exceeds 64 KiB.
+        SlowBodyError: if it takes longer than 30 seconds to arrive.
+        FormError: if it is damaged.
+    """
+    kept: dict[str, str] | None = getattr(request.state, "form", None)
+    if kept is not None:
+        return kept
+    try:
+        body = await read_body(request, FORM_LIMIT, (FORM,))
+    except ContentTypeError:
+        return {}
+    try:
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=256))
+    except ValueError:
+        raise FormError("The form is damaged, or has too many fields.") from None
+    request.state.form = fields
+    return fields
+
+
+def _check_type(request: Request, accepted: Collection[str]) -> None:
     header = Message()
     header["content-type"] = request.headers.get("content-type", "")
-    if header.get_content_type() not in ACCEPTED:
-        raise ContentTypeError(f"Content-Type must be {' or '.join(ACCEPTED)}.")
+    if header.get_content_type() not in accepted:
+        raise ContentTypeError(f"Content-Type must be {' or '.join(accepted)}.")
     if str(header.get_param("charset", "utf-8")).lower() not in {"utf-8", "utf8"}:
-        raise ContentTypeError("The charset of a FHIR resource in JSON is UTF-8.")
+        raise ContentTypeError("The charset must be UTF-8.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ContentTypeError("Content-Encoding is not supported: send the body uncompressed.")

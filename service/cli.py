@@ -9,7 +9,19 @@ import sys
 import typer
 
 from fhir_mappings.errors import ReadmitError
-from service.commands import clinic, models, monitoring, records, reports, study
+from service.commands import (
+    audit,
+    clinic,
+    database,
+    export,
+    keys,
+    models,
+    monitoring,
+    purge,
+    records,
+    reports,
+    study,
+)
 
 app = typer.Typer(
     name="readmit",
@@ -24,6 +36,7 @@ for command in (
     records.simulate,
     records.ingest,
     records.coverage,
+    export.export,
     study.cohort,
     study.train,
     reports.report,
@@ -37,9 +50,13 @@ for command in (
     monitoring.monitor,
     monitoring.transparency,
     clinic.serve,
+    purge.purge,
     clinic.demo,
 ):
     app.command()(command)
+
+for group in (audit.group, database.group, keys.group):
+    app.add_typer(group)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from service.score import (
     StaleInput,
     WhyNotScored,
 )
+from service.score_list import PatientScores, ScoreSummary
 
 _SUBJECT: Final = "example-patient"
 _STAY: Final = "example-stay"
@@ -119,7 +120,11 @@ BUNDLE: Final[dict[str, Any]] = {
 
 IDENTITY: Final = ModelIdentity(name="readmit", version="3", run_id="0123456789abcdef")
 
+SCORE_ID: Final = "5d1f0c6b9e0a4c7f8b3a2d4e6f708192"
+"""Of a score that was kept."""
+
 SCORED: Final = Scored(
+    score_id=SCORE_ID,
     subject=_SUBJECT,
     encounter_id=_STAY,
     as_of="2026-03-09T11:30:00+00:00",
@@ -237,6 +242,7 @@ SCORED: Final = Scored(
 """A full answer. Its numbers are made up; they add up as real ones do."""
 
 NOT_SCORED: Final = NotScored(
+    score_id="c09e7a51f3d84b62a1e5907b4c3d2f16",
     subject=_SUBJECT,
     encounter_id=_STAY,
     as_of="2026-03-09T11:30:00+00:00",
@@ -247,11 +253,32 @@ NOT_SCORED: Final = NotScored(
     model=IDENTITY,
 )
 
+SCORES: Final = PatientScores(
+    patient=_SUBJECT,
+    scores=(
+        ScoreSummary(
+            score_id=SCORE_ID,
+            encounter_id=_STAY,
+            made_at="2026-03-09T11:31:07+00:00",
+            status="scored",
+            probability=0.3751935255,
+            band="high",
+            unit="Cardiology",
+            model=IDENTITY,
+        ),
+    ),
+    next=None,
+)
+"""The scores of one patient."""
+
 ANSWERS: Final = {"scored": SCORED, "not_scored": NOT_SCORED}
 """The two answers of ``POST /v1/score``, by their names in the documentation."""
 
 _PROBLEMS: Final = {
     400: ("not-fhir", "Not a FHIR R4 resource", "Bundle: not JSON"),
+    401: ("unauthenticated", "Not identified", "Send a valid access token, or sign in."),
+    403: ("forbidden", "Not allowed", "This needs the scope RiskAssessment.c."),
+    404: ("score-not-found", "No such score", "There is no such score, or it is not for you."),
     408: (
         "slow-body",
         "The request took too long to arrive",

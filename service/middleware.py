@@ -3,92 +3,160 @@
 Plain ASGI: Starlette's BaseHTTPMiddleware copies every body through a queue and a task of its own.
 """
 
-import logging
+import re
 from time import perf_counter
 from typing import Final
 
 from fastapi import Response
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.problems import Problem, answer, unexpected
+from fhir_mappings.errors import ReadmitError
+from service.identity.caller import Caller
+from service.observing import traces
+from service.observing.logs import Happening, logger, method_of, pseudonym, template_of
+from service.observing.metrics import Refusal
+from service.problems import RateError, refusal, unexpected
+from service.serving import Serving
+from service.settings import Settings
+from service.surroundings.headers import AnswerHeaders
+from service.surroundings.hosts import Hosts
+from service.surroundings.limits import check_head
 
-LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
-"""The names that this machine calls itself by in a Host header."""
+UNLIMITED: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that are answered however often they are asked: a supervisor that is refused would take the
+service for dead."""
 
-SECURITY_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
+_REFUSALS: Final[dict[int | None, Refusal]] = {
+    401: "not_identified",
+    403: "not_allowed",
+    421: "misdirected",
+    429: "caller_too_often",
 }
-"""On every answer: results are about patients, and must not stay in caches or leak in referrers."""
 
-_access = logging.getLogger("readmit.access")
+_REQUEST_ID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+_access = logger("readmit.access")
 
 
 class Surroundings:
-    """What every request passes: Host check, security headers, access line, last resort.
+    """What every request passes: size, Host, address; headers, access line, counters, span.
 
-    While callers have no identity, loopback is the only wall. A page in this machine's browser can
-    get past it with a name that it points at 127.0.0.1; its Host header gives it away.
+    It is also the last resort: what no route foresaw is answered here.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
+        self._hosts = Hosts(settings)
+        self._headers = AnswerHeaders(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began = perf_counter()
-        status: int | None = None
+        passing = _Passing(scope)
 
         async def watched(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message).update(SECURITY_HEADERS)
+                passing.status = message["status"]
+                added = self._headers.of(scope, message["headers"], passing.origin)
+                message["headers"] = [*added, *passing.request_id_header]
             await send(message)
 
+        span = traces.begin(passing.method, passing.headers)
         try:
-            if _hostname(scope) in LOOPBACK_NAMES:
-                await self.app(scope, receive, watched)
-            else:
-                await _misdirected()(scope, receive, watched)
+            with traces.within(span):
+                await self._answer(passing, scope, receive, watched)
+        finally:
+            traces.end(span, passing.method, template_of(scope), passing.status)
+            self._account(passing, scope)
+
+    async def _answer(
+        self, passing: "_Passing", scope: Scope, receive: Receive, watched: Send
+    ) -> None:
+        try:
+            try:
+                answer = self._before(passing, scope)
+            except ReadmitError as error:
+                answer = refusal(error)
+                if isinstance(error, RateError):
+                    passing.refusal = "address_too_often"
+            await (answer or self.app)(scope, receive, watched)
         except ClientDisconnect:
-            pass  # nobody is left to answer; the access line below says so with status None
+            pass  # nobody is left to answer; the access line says so by having no status
         # The outermost boundary: re-raising would have the server print the error's message, which
         # may quote a patient. It is logged by type and line instead, and answered.
         except Exception as error:  # noqa: BLE001  see above
             failure = unexpected(error)
-            if status is None:
+            if passing.status is None:
                 await failure(scope, receive, watched)
-        finally:
-            _access.info(
-                "%s %s %s %.1f ms",
-                scope["method"],
-                # The template, not the path: a path that fits no route may hold anything.
-                getattr(scope.get("route"), "path", "(no route)"),
-                status,
-                (perf_counter() - began) * 1000,
-            )
 
+    def _before(self, passing: "_Passing", scope: Scope) -> Response | None:
+        """Refuse what no route should see; answer a browser's preflight.
 
-def _hostname(scope: Scope) -> str:
-    host = Headers(scope=scope).get("host", "").lower()
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+        Raises:
+            ReadmitError: the refusal.
+        """
+        check_head(scope)
+        self._hosts.check(scope, passing.headers)
+        if scope["path"] not in UNLIMITED:
+            passing.address = self._hosts.client(scope, passing.headers)
+            passing.serving.rates.check_address(passing.address)
+        allowed = self._headers.preflight(scope, passing.headers)
+        if allowed is None:
+            return None
+        answer = Response(status_code=204)
+        answer.raw_headers += allowed
+        return answer
 
-
-def _misdirected() -> Response:
-    return answer(
-        Problem(
-            type="about:blank",
-            title="Misdirected Request",
-            status=421,
-            detail="This service answers only to the names of this machine itself.",
+    def _account(self, passing: "_Passing", scope: Scope) -> None:
+        """Write the access line, and count."""
+        here, route, seconds = passing.serving, template_of(scope), perf_counter() - passing.began
+        caller = scope["state"].get("caller")
+        _access.info(
+            Happening.REQUEST,
+            method=passing.method,
+            route=route,
+            status=passing.status,
+            milliseconds=seconds * 1000,
+            caller=pseudonym(here.keeping.keys, caller.issuer, caller.subject)
+            if isinstance(caller, Caller)
+            else None,
+            request=passing.request_id,
         )
-    )
+        here.metrics.answered(passing.method, route, passing.status, seconds)
+        refused = passing.refusal or _REFUSALS.get(passing.status)
+        if refused is not None:
+            here.metrics.refused(refused)
+        if refused == "not_identified" and passing.address is not None:
+            here.rates.failed(passing.address)
+
+
+class _Passing:
+    """What is known of one request while it passes."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.began = perf_counter()
+        # Set here, so that it is the same one for whatever sees a copy of the scope.
+        scope["state"] = scope.get("state") or {}
+        self.headers = Headers(scope=scope)
+        self.method = method_of(scope)
+        serving = scope["app"].state.serving
+        assert isinstance(serving, Serving)  # noqa: S101  what create_app put there
+        self.serving = serving
+        self.origin = self.headers.get("origin", "")
+        self.status: int | None = None
+        self.address: str | None = None
+        """Whom failed identifications are counted against; None where nothing is counted."""
+        self.refusal: Refusal | None = None
+        given = self.headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else None
+
+    @property
+    def request_id_header(self) -> list[tuple[bytes, bytes]]:
+        """The request's id on its way back; of any other form it may hold a patient's."""
+        if self.request_id is None:
+            return []
+        return [(b"x-request-id", self.request_id.encode())]

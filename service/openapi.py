@@ -12,20 +12,43 @@ import msgspec
 from fastapi import FastAPI
 
 from service import examples
+from service.identity.access import Requirement, accesses
+from service.identity.purpose import HEADER
+from service.identity.roles import Purpose
 from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 _WHEN: Final = {
     400: "The body is not JSON, or not a FHIR R4 Bundle.",
+    401: "No valid access token came with the request, and nobody is signed in.",
+    403: "The caller may not do this, not for this patient or unit, or not for this purpose. It is "
+    "entered in the audit.",
+    404: "There is no such thing, or it is not for the caller: the two are not told apart.",
     408: "The body took too long to arrive.",
     413: "The body is larger than the operator allows.",
+    414: "The URL is longer than any of ours.",
     415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",
     422: "The records or the parameters cannot be answered: two patients, an unknown Encounter, "
     "a time without offset.",
-    503: "No risk model is loaded, or all places are taken. Retry-After says when to come back.",
+    429: "The caller asked too often, or the address failed too often to identify itself. "
+    "Retry-After says how long to wait.",
+    431: "The request has too many headers, or too large ones.",
+    503: "No risk model is loaded, all places are taken, or the database or the audit cannot be "
+    "written. Retry-After says when to come back.",
 }
 """When each status is answered, in the reader's words."""
+
+
+_PURPOSE: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Why this is asked, as a code of HL7 v3 PurposeOfUse: one that the caller's "
+    "roles ask for. Without it: what the token says, else the first of the role.",
+    "schema": {"type": "string", "examples": [Purpose.TREATMENT.value]},
+}
+"""The header that every route takes which asks for a scope (``service.identity.access``)."""
 
 
 def json_answer(struct: Any, description: str, example: Any) -> dict[str, Any]:
@@ -45,10 +68,15 @@ def json_answer(struct: Any, description: str, example: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": content}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document the errors of a route; 500 and 421 belong to all."""
+def problems(*statuses: int, limited: bool = True) -> dict[int | str, dict[str, Any]]:
+    """Document the errors of a route; those of what surrounds it belong to all.
+
+    Args:
+        statuses: of the route's own errors.
+        limited: whether the route may be asked too often.
+    """
     documented: dict[int | str, dict[str, Any]] = {}
-    for status in (*statuses, 421, 500):
+    for status in (*statuses, 414, 421, *((429,) if limited else ()), 431, 500):
         documented[status] = {
             "description": _WHEN.get(status, HTTPStatus(status).phrase),
             "content": {
@@ -58,8 +86,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
                 }
             },
         }
-    if 503 in documented:
-        documented[503]["headers"] = {
+    for status in documented.keys() & {429, 503}:
+        documented[status]["headers"] = {
             "Retry-After": {
                 "description": "Seconds to wait.",
                 "schema": {"type": "integer", "example": RETRY_AFTER_SECONDS},
@@ -84,6 +112,13 @@ def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, A
 
     def documented() -> dict[str, Any]:
         document = by_fastapi()
+        for method, path, access in accesses(app):
+            operation = document["paths"].get(path, {}).get(method.lower())
+            if operation is None or not isinstance(access, Requirement):
+                continue
+            parameters = operation.setdefault("parameters", [])
+            if _PURPOSE not in parameters:  # FastAPI gives the same document every time
+                parameters.append(_PURPOSE)
         added = document.setdefault("components", {})
         added.setdefault("schemas", {}).update(components)
         added["examples"] = {

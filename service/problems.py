@@ -4,12 +4,11 @@ No problem quotes what was sent: a path, a parameter or a body may hold a patien
 answers end up in the logs of whoever called.
 """
 
-import logging
 import re
 import secrets
-import traceback
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -18,16 +17,14 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.exceptions import HTTPException
 
 from fhir_mappings.errors import ReadmitError
+from service.observing.logs import Happening, logger
 
 MEDIA_TYPE = "application/problem+json"
 
 RETRY_AFTER_SECONDS = 5
 """What a 503 asks its caller to wait: as long as recovery from an outage may take."""
 
-_FRAMES = 8
-"""How far back from an unforeseen error the log goes: beyond, it is the web server's own way."""
-
-_logger = logging.getLogger("readmit.problems")
+_log = logger("readmit.problems")
 
 _DETAILS = {
     404: "There is no such path.",
@@ -59,6 +56,22 @@ class BusyError(ReadmitError):
     title = "Too many requests at once"
 
 
+class RateError(ReadmitError):
+    """More was asked within a minute than the operator allows."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(
+        self, message: str, seconds: int = 60, kind: Literal["caller", "address"] = "caller"
+    ) -> None:
+        super().__init__(message)
+        self.seconds: Final = seconds
+        """How long to wait."""
+        self.kind: Final = kind
+        """Whose window is full."""
+
+
 def problem_of(error: ReadmitError) -> Problem:
     """Describe one of our own errors; its class is the problem's type."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__.removesuffix("Error"))
@@ -71,8 +84,11 @@ def problem_of(error: ReadmitError) -> Problem:
 
 
 def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """Send a problem; one that may pass (503) says when to come back."""
+    """Send a problem; one that may pass (503) says when to come back, and 401 what to bring."""
     sent = dict(headers or {})
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        # Bare: RFC 6750, section 3.1 has a code for what is wrong, and a probe would learn from it.
+        sent["WWW-Authenticate"] = "Bearer"
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(
@@ -83,6 +99,12 @@ def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
     )
 
 
+def refusal(error: ReadmitError) -> Response:
+    """Answer one of our own errors; one of too much in a minute says how long to wait."""
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, RateError) else None
+    return answer(problem_of(error), headers)
+
+
 def unexpected(error: Exception) -> Response:
     """Answer an error that nobody foresaw, and log where it arose under the same incident id.
 
@@ -90,11 +112,7 @@ def unexpected(error: Exception) -> Response:
     messages of other libraries quote what they were given.
     """
     incident = secrets.token_hex(8)
-    frames = traceback.extract_tb(error.__traceback__)
-    way = " < ".join(
-        f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[: -_FRAMES - 1 : -1]
-    )
-    _logger.error("incident %s: %s at %s", incident, type(error).__name__, way)
+    _log.error(Happening.INCIDENT, incident=incident, error=error, where=error)
     return answer(
         Problem(
             type="urn:readmit:problem:unexpected",
@@ -106,17 +124,21 @@ def unexpected(error: Exception) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Have every foreseen error of ``app`` answered as a problem.
+def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]) -> None:
+    """Have every foreseen error of ``app`` answered as a problem, or to a person as a page.
 
     Unforeseen ones are caught by ``service.middleware``, outside of all routes.
+
+    Args:
+        app: the service.
+        as_page: gives the page; None where a problem is to be sent.
     """
 
-    async def ours(_: Request, error: Exception) -> Response:
+    async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, ReadmitError)  # noqa: S101  the type that it is registered for
-        return answer(problem_of(error))
+        return as_page(request, problem_of(error)) or refusal(error)
 
-    async def http(_: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  the type that it is registered for
         status = HTTPStatus(error.status_code)
         problem = Problem(
@@ -125,22 +147,22 @@ def install(app: FastAPI) -> None:
             status=status,
             detail=_DETAILS.get(status, status.description or status.phrase),
         )
-        return answer(problem, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return as_page(request, problem) or answer(problem, headers)
 
-    async def validation(_: Request, error: Exception) -> Response:
+    async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  as above
         faults = [
             f"{' '.join(str(part) for part in fault['loc'])}: {fault['msg']}"
             for fault in error.errors()
         ]
-        return answer(
-            Problem(
-                type="urn:readmit:problem:parameters",
-                title="The parameters are not valid",
-                status=422,
-                detail="; ".join(faults),
-            )
+        problem = Problem(
+            type="urn:readmit:problem:parameters",
+            title="The parameters are not valid",
+            status=422,
+            detail="; ".join(faults),
         )
+        return as_page(request, problem) or answer(problem)
 
     app.add_exception_handler(ReadmitError, ours)
     app.add_exception_handler(HTTPException, http)

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from fhir_mappings.clinical_scores import ClinicalScore
 
@@ -96,6 +96,12 @@ class WhyNotScored(msgspec.Struct, frozen=True):
     sentence: Annotated[str, Meta(description="For people.")]
 
 
+KeptId = Annotated[
+    str | UnsetType,
+    Meta(description="Read it again by this id; absent where it is not kept by the service."),
+]
+
+
 class Scored(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", tag="scored"):
     """The risk of an unplanned readmission after one stay, explained down to the record.
 
@@ -105,6 +111,7 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", tag=
 
     status: ClassVar[Literal["scored"]] = "scored"
 
+    score_id: KeptId = UNSET
     subject: Annotated[str, Meta(description="The Patient's id.")]
     encounter_id: Annotated[
         str, Meta(description="The Encounter that was asked for, or the last of the stay.")
@@ -143,6 +150,7 @@ class NotScored(msgspec.Struct, frozen=True, kw_only=True, tag_field="status", t
 
     status: ClassVar[Literal["not_scored"]] = "not_scored"
 
+    score_id: KeptId = UNSET
     subject: Annotated[str, Meta(description="The Patient's id.")]
     encounter_id: Annotated[
         str, Meta(description="The Encounter that was asked for, or the last of the stay.")

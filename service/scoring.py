@@ -5,6 +5,7 @@ from math import fsum, isfinite
 from typing import TYPE_CHECKING, Final
 
 from fhir_mappings.clinical_scores import hospital, lace
+from fhir_mappings.consent import OptOuts
 from fhir_mappings.eligibility import why_not
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.events import DAY
@@ -50,6 +51,7 @@ def score_stay(
     stay: Stay,
     as_of: int,
     *,
+    opt_outs: OptOuts,
     encounter_id: str | None = None,
     max_reasons: int = DEFAULT_REASONS,
     note: "Note | None" = None,
@@ -61,6 +63,8 @@ def score_stay(
         timeline: the patient's events.
         stay: the index stay.
         as_of: the moment of scoring, microseconds UTC; nothing known later is used.
+        opt_outs: who is on the site's list, and when the record is used; never optional, or
+            whoever forgets it scores those who said no.
         encounter_id: the Encounter to name in the answer; the stay's last one by default.
         max_reasons: how many contributions are named one by one.
         note: told the inputs and the prediction of a stay that is scored.
@@ -74,7 +78,7 @@ def score_stay(
     encounter = encounter_id or stay.name
     moment = local_time(as_of, stay.utc_offset).isoformat(timespec="seconds")
     view = View(timeline, stay, as_of)
-    if ineligible := why_not(view):
+    if ineligible := why_not(view, "scoring", opt_outs):
         return NotScored(
             subject=timeline.subject,
             encounter_id=encounter,

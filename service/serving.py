@@ -1,6 +1,5 @@
 """What the routes share while the service runs: settings, model, codes, and room for requests."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -10,12 +9,26 @@ import anyio.to_thread
 from fastapi import Request
 
 from fhir_mappings.concepts import ConceptTables
+from fhir_mappings.consent import OptOuts, used_now
 from fhir_mappings.errors import RiskModelError
+from fhir_mappings.opt_out import OptOutList
 from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.sources.reading import site_concepts
+from service import VERSION
+from service.audit.ledger import Entry
+from service.audit.vocabulary import Event
+from service.identity.backend_services import TokenEndpoint
+from service.identity.bearer import BearerTokens
+from service.identity.ehr_tokens import EHRTokens
+from service.identity.issuers import read_trusted
+from service.identity.signing import SigningKeys
 from service.keeping import Keeping, open_keeping
+from service.model_trial import load_tried
+from service.observing.logs import Happening, logger
+from service.observing.metrics import Build, Metrics
 from service.problems import BusyError
 from service.settings import Settings
+from service.surroundings.limits import Rates
 
 if TYPE_CHECKING:
     from training.risk_model import RiskModel
@@ -29,21 +42,17 @@ a small request from waiting behind a large one."""
 
 Answer = TypeVar("Answer")
 
-_logger = logging.getLogger("readmit.serving")
+_log = logger("readmit.serving")
 
 
 def load_model(settings: Settings) -> "RiskModel":
     """Load the risk model that the settings name: a folder, or else the registry's champion.
 
     Raises:
-        RiskModelError: if there is none, or it is not the one that its manifest describes.
+        RiskModelError: if there is none, it is not the one that its manifest and the record of
+            promotions describe, or its trial in a child process failed.
     """
-    # Here and not above: importing the service must not pull in what only a model needs.
-    from training.risk_model import champion, load_risk_model
-
-    if settings.risk_model is not None:
-        return load_risk_model(settings.risk_model)
-    return champion(settings.mlruns)
+    return load_tried(settings)
 
 
 def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
@@ -61,11 +70,25 @@ def profile_of(settings: Settings, model: "RiskModel | None") -> SiteProfile:
 
 
 class Serving:
-    """A running service: made once, when it starts, within its event loop."""
+    """A running service: made once, when it starts, within its event loop.
+
+    Raises:
+        OptOutError: if an opt-out list is named and cannot be read.
+    """
 
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
+        self.trusted = read_trusted(settings)
         self.keeping: Keeping = open_keeping(settings)
+        self.rates = Rates(settings)
+        self.metrics = Metrics(Build(VERSION, settings.mode))
+        self.metrics.watch(lambda: self.keeping.audit.failures)
+        own, database = settings.own_url, self.keeping.database
+        self.signing = SigningKeys(database, self.keeping.keys)
+        self.bearer = BearerTokens(self.trusted, self.signing, database, own)
+        self.token_endpoint = TokenEndpoint(self.trusted, self.signing, self.keeping.audit, own)
+        self.ehr_tokens = EHRTokens(self.signing)
+        self._opt_out = OptOutList(settings.opt_out)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)
@@ -76,7 +99,9 @@ class Serving:
             except RiskModelError as error:
                 # The service starts all the same: it can say what is wrong, and that it is alive.
                 self._refusal = str(error)
-                _logger.error("no risk model: %s", error)  # noqa: TRY400  ours; its text says it
+                _log.error(Happening.NO_MODEL, reason=error)
+        if self._model is not None:
+            self.metrics.loaded(self._model)
         self.profile: SiteProfile = profile_of(settings, self._model)
         self.concepts: ConceptTables = site_concepts(self.profile)
 
@@ -90,6 +115,30 @@ class Serving:
         if self._model is None:
             raise RiskModelError(self._refusal)
         return self._model
+
+    @property
+    def opt_outs(self) -> OptOuts:
+        """Who has opted out, by the list as its file is now, for records that are used now.
+
+        Raises:
+            OptOutError: if the list was named and cannot be read any more: nobody is scored then.
+        """
+        return used_now(self.profile, self._opt_out.patients())
+
+    def record_start(self) -> None:
+        """Enter in the audit that the service started, how, and with which model.
+
+        Raises:
+            DatabaseError: if it cannot be entered; a service that cannot keep its audit must not
+                start.
+            AuditError: likewise.
+        """
+        details = {
+            "mode": self.settings.mode,
+            "model": None if self._model is None else self._model.name,
+            "version": None if self._model is None else self._model.version,
+        }
+        self.keeping.audit.record(Entry(event=Event.SERVICE_STARTED, caller=None, details=details))
 
     @contextmanager
     def room(self) -> Iterator[None]:

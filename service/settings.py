@@ -1,11 +1,13 @@
 """What an operator sets, each with the environment variable ``READMIT_<NAME>``."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fhir_mappings.errors import ReadmitError
+from service.surroundings.addresses import HostNames, Networks, Origins
 
 
 class SettingsError(ReadmitError):
@@ -31,7 +33,8 @@ class Settings(BaseSettings):
         default=None, description="Name or file of the site profile; the model's own by default."
     )
     host: str = Field(
-        default="127.0.0.1", description="Address to listen on; loopback alone is allowed."
+        default="127.0.0.1",
+        description="Address to listen on. One that others can reach needs TLS.",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
@@ -66,6 +69,104 @@ class Settings(BaseSettings):
         description="File that the end of the audit's chain is anchored in; keep it on another "
         "disk than the database. By default beside the SQLite file, or in the working folder.",
     )
+    allowed_hosts: HostNames = Field(
+        default=(),
+        description="Further names that the service answers to in a Host header, between commas.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses or networks of the proxies whose X-Forwarded-For is believed, "
+        "between commas. None by default.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file of the certificate chain to serve HTTPS with."
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the certificate's private key, without a passphrase."
+    )
+    tls_ends_at_proxy: bool = Field(
+        default=False,
+        description="That a proxy in front encrypts, and nobody else reaches the service's port.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Origins whose pages may ask with a token of their own (CORS), between commas. "
+        "None by default; never with cookies.",
+    )
+    requests_per_minute: int = Field(
+        default=600, ge=1, description="Requests a minute of one caller; above it, 429."
+    )
+    failed_identifications_per_minute: int = Field(
+        default=60,
+        ge=1,
+        description="Requests a minute of one address that fail to identify themselves; above it, "
+        "everything from that address is answered 429.",
+    )
+    break_glass_minutes: int = Field(
+        default=60,
+        ge=1,
+        le=720,
+        description="How long a patient stays open to somebody who broke the glass.",
+    )
+    issuers: Path | None = Field(
+        default=None,
+        description="TOML file of whom to trust: OpenID Connect issuers and client systems.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:[0-9]{1,5})?$",
+        description="Scheme, host and port that callers and browsers reach the service by, as "
+        "`https://readmit.example.org`; its own tokens are issued and addressed with it. By "
+        "default the address that it listens on.",
+    )
+    opt_out: Path | None = Field(
+        default=None,
+        description="File of the patients who opted out, one id a line. They are neither scored "
+        "nor listed nor learned from. It is read again whenever it changes.",
+    )
+    database_password: SecretStr | None = Field(
+        default=None,
+        description="Password that the whole SQLite file is encrypted with (SQLCipher; needs the "
+        "extra `sqlcipher`), or that of the PostgreSQL user.",
+    )
+    database_password_file: Path | None = Field(
+        default=None, description="File of that password, instead of the variable."
+    )
+    promotion_key: Path | None = Field(
+        default=None,
+        description="Public key (PEM) that the record of promotions must be signed with, kept "
+        "apart from it. Without one, the key beside the record is believed.",
+    )
+    model_trial_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="How long a child process may take to try a risk model before it is served.",
+    )
+    keep_scores_days: int = Field(
+        default=365, ge=1, description="How long `readmit purge` leaves scores that were given."
+    )
+    keep_broken_glass_days: int = Field(
+        default=2_192,
+        ge=1,
+        description="How long `readmit purge` leaves the reasons for breaking the glass; the audit "
+        "that it was broken is never deleted.",
+    )
+    session_idle_minutes: int = Field(
+        default=15, ge=1, le=60, description="Minutes unused after which a browser's session ends."
+    )
+    session_hours: int = Field(
+        default=8, ge=1, le=24, description="Hours after which a browser's session ends anyway."
+    )
+
+    @property
+    def mode(self) -> Literal["development", "normal"]:
+        """How callers are treated."""
+        return "development" if self.development else "normal"
+
+    @property
+    def own_url(self) -> str:
+        """The URL that callers know the service by."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
 
 
 def load_settings() -> Settings:

@@ -9,7 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fhir_mappings.coverage import CoverageReport
+    from fhir_mappings.deidentification.tally import Summary
     from fhir_mappings.ingest import IngestSummary
 
 _SHOWN = 8
@@ -66,6 +69,31 @@ def ingest_tables(summary: "IngestSummary") -> RenderableType:
     if summary.questionable:
         rows_questionable = list(summary.questionable.items())[:_SHOWN]
         parts.append(table("Read but not used", ("element and reason", "times"), rows_questionable))
+    return Group(*parts)
+
+
+def export_tables(summary: "Summary", out: "Path") -> RenderableType:
+    """What an export kept and left out, by element."""
+    changed = [
+        (element, outcome, count)
+        for element, outcomes in summary.elements.items()
+        for outcome, count in outcomes.items()
+    ]
+    left_out = [
+        (name, reason, count)
+        for name, reasons in summary.left_out.items()
+        for reason, count in reasons.items()
+    ]
+    parts: list[RenderableType] = [
+        table("Elements", ("element", "what became of it", "times"), changed),
+        table("Resources left out", ("type", "why", "resources"), left_out),
+    ]
+    if summary.rejected:
+        parts.append(table("Could not be read", ("why", "times"), summary.rejected.items()))
+    parts.append(
+        f"{summary.resources:,} resources of {summary.patients:,} patients in {escape(str(out))}: "
+        f"[bold]{summary.method}[/]"
+    )
     return Group(*parts)
 
 

@@ -15,9 +15,9 @@ from fhir_mappings.errors import NoStaysError, SiteProfileError, StudyError
 from fhir_mappings.features.declaration import Feature, declared_features
 from fhir_mappings.features.engine import View, check
 from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.pseudonyms import Pseudonyms
 from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
-from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
 from training.cohort.attributes import attributes
 from training.cohort.external import ExternalCohort
@@ -29,9 +29,11 @@ from training.cohort.selection import (
     combine,
     external_flow,
     flow_table,
+    refused,
     select,
 )
 from training.study_data import StudyData
+from training.study_records import Records, StudyRecords, number_of, study_records
 from training.vocabulary import VocabularyRules, discover
 
 Progress = Callable[[str, int, int], None]
@@ -52,14 +54,12 @@ class Cohort:
         return sum(stay.readmitted for stay in self.cohort.index_stays)
 
 
-def timelines(store: Store, shard: int, profile: SiteProfile) -> Iterator[Timeline]:
-    """The patients of one shard."""
-    concepts = site_concepts(profile)
-    for subject, events in store.read_shard(shard):
-        yield Timeline(subject, events, concepts, profile)
+def timelines(store: Records, shard: int, profile: SiteProfile) -> Iterator[Timeline]:
+    """The patients of one shard who may be learned from."""
+    return study_records(store, profile).timelines(shard)
 
 
-def end_of_data(store: Store) -> int | None:
+def end_of_data(store: Records) -> int | None:
     """The last discharge or admission on record: what happened later cannot be known.
 
     The 99.9th percentile of encounters' starts is taken, so that a single slip into the future
@@ -77,7 +77,7 @@ def end_of_data(store: Store) -> int | None:
 
 
 def select_cohort(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     rules: CohortRules,
     progress: Progress | None = None,
@@ -100,23 +100,24 @@ def select_cohort(
 
     """
     _check_dates(rules, profile)
-    until = end_of_data(store) if profile.calendar else None
-    parts = []
-    for shard in range(store.shards):
-        for timeline in timelines(store, shard, profile):
-            part = select(timeline, rules, until, external)
+    records = study_records(store, profile)
+    until = end_of_data(records) if profile.calendar else None
+    parts = [refused(timeline, external) for timeline in records.refusing()]
+    for shard in range(records.shards):
+        for timeline in records.timelines(shard):
+            part = select(timeline, rules, until, external, opt_outs=records.opt_outs)
             if part.counts["stays"]:
                 parts.append(part)
         if progress is not None:
-            progress("cohort", shard + 1, store.shards)
+            progress("cohort", shard + 1, records.shards)
     whole = combine(parts)
-    if not whole.counts["stays"]:
-        raise SiteProfileError(_no_stays(store, profile))
+    if not whole.counts["stays_apart"]:
+        raise SiteProfileError(_no_stays(records, profile))
     if external is not None:
         flow = external_flow(external, whole)
     else:
         flow = flow_table(whole.counts["stays_apart"], whole.excluded)
-    return Cohort(store.patients(), whole, flow)
+    return Cohort(records.patients(), whole, flow)
 
 
 def _check_dates(rules: CohortRules, profile: SiteProfile) -> None:
@@ -134,7 +135,7 @@ def _check_dates(rules: CohortRules, profile: SiteProfile) -> None:
         )
 
 
-def _no_stays(store: Store, profile: SiteProfile) -> str:
+def _no_stays(store: StudyRecords, profile: SiteProfile) -> str:
     classes: dict[str, int] = {}
     for table in store.tables(["code", "text_value"]):
         wanted = pc.starts_with(pc.cast(table.column("code"), "string"), "readmit/encounter|")
@@ -149,7 +150,7 @@ def _no_stays(store: Store, profile: SiteProfile) -> str:
 
 
 def study_data(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     rules: CohortRules,
     *,
@@ -173,16 +174,17 @@ def study_data(
         DeclarationError: if a feature asks for something that does not exist.
 
     """
-    cohort = select_cohort(store, profile, rules, progress, external=external)
+    records = study_records(store, profile)
+    cohort = select_cohort(records, profile, rules, progress, external=external)
     features = declared_features()
     check(features, site_concepts(profile).names())
     if vocabulary is not None:
-        features += discover(store, site_concepts(profile), features, vocabulary)
-    return _rows_of(store, profile, rules, cohort, features, progress)
+        features += discover(records, site_concepts(profile), features, vocabulary)
+    return _rows_of(records, profile, rules, cohort, features, progress)
 
 
 def rows_for(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     rules: CohortRules,
     features: Sequence[Feature],
@@ -211,12 +213,13 @@ def rows_for(
 
     """
     check(features, site_concepts(profile).names())
-    cohort = select_cohort(store, profile, rules, progress, external=external)
-    return _rows_of(store, profile, rules, cohort, tuple(features), progress)
+    records = study_records(store, profile)
+    cohort = select_cohort(records, profile, rules, progress, external=external)
+    return _rows_of(records, profile, rules, cohort, tuple(features), progress)
 
 
 def _rows_of(
-    store: Store,
+    store: StudyRecords,
     profile: SiteProfile,
     rules: CohortRules,
     cohort: Cohort,
@@ -231,27 +234,30 @@ def _rows_of(
         by_patient.setdefault(index.subject, []).append(index)
     rows: list[list[float]] = []
     stays: list[dict[str, Any]] = []
+    encounters: list[str] = []
     for shard in range(store.shards):
-        for timeline in timelines(store, shard, profile):
+        for timeline in store.timelines(shard):
             for index in by_patient.get(timeline.subject, ()):
-                values, facts = _row(timeline, index, features)
+                values, facts = _row(timeline, index, features, store.pseudonyms)
+                encounters.append(index.encounter)
                 rows.append(values)
                 stays.append(facts)
         if progress is not None:
             progress("features", shard + 1, store.shards)
-    return _assembled(rows, stays, features, cohort, rules, profile)
+    return _assembled(rows, stays, encounters, features, cohort, rules, profile)
 
 
 def _row(
-    timeline: Timeline, index: IndexStay, features: Sequence[Feature]
+    timeline: Timeline, index: IndexStay, features: Sequence[Feature], pseudonyms: Pseudonyms
 ) -> tuple[list[float], dict[str, Any]]:
     discharged = index.stay.end
     if discharged is None:
         raise StudyError("an index stay has no discharge")
     view = View(timeline, index.stay, discharged)
     facts = {
-        "encounter_id": index.encounter,
-        "subject": index.subject,
+        "encounter_id": pseudonyms.of("Encounter", index.encounter),
+        "subject": pseudonyms.of("Patient", index.subject),
+        "number": number_of(index.subject),
         "admitted": as_datetime(index.stay.start),
         "discharged": as_datetime(discharged),
         "lace": float(lace(view).points),
@@ -267,6 +273,7 @@ def _row(
 def _assembled(
     rows: list[list[float]],
     stays: list[dict[str, Any]],
+    encounters: list[str],
     features: tuple[Feature, ...],
     cohort: Cohort,
     rules: CohortRules,
@@ -280,10 +287,11 @@ def _assembled(
     table = pd.DataFrame(stays)
     table["days_to_readmission"] = table["days_to_readmission"].astype(np.float64)
     outcome = table.pop("readmitted").to_numpy(dtype=bool)
-    subjects = table["subject"].to_numpy(dtype=object)
+    subjects = table.pop("number").to_numpy(dtype=object)
     digest = hashlib.sha256(values.tobytes())
     digest.update(outcome.tobytes())
-    digest.update("\n".join(table["encounter_id"]).encode())
+    # Of the ids, so that the same records have one fingerprint in every store, whatever its key.
+    digest.update("\n".join(encounters).encode())
     digest.update(msgspec.json.encode(features))
     return StudyData(
         features=features,

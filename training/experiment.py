@@ -10,7 +10,6 @@ import numpy as np
 
 from fhir_mappings.errors import StudyError
 from fhir_mappings.profiles import SiteProfile
-from fhir_mappings.store import Store
 from training.cohort.external import ExternalCohort, read_cohort
 from training.cohort.selection import CohortRules
 from training.dataset import Progress as Reading
@@ -23,13 +22,14 @@ from training.risk_model import champion, read_champion
 from training.run_files import INTENDED_POPULATION, POPULATION_OF_A_FILE
 from training.study import Study, parse_study
 from training.study_data import StudyData
+from training.study_records import Records, study_records
 from training.tracking import run_folder
 from training.train import TrainingResult, train
 from training.tuning import settings_of
 
 
 def run_study(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     mlruns: Path,
     study: Study,
@@ -42,7 +42,7 @@ def run_study(
     """Run a study on a store and register what comes of it.
 
     Args:
-        store: the events.
+        store: the events, or the door to them where somebody is on the site's opt-out list.
         profile: how the site codes.
         mlruns: the folder of MLflow.
         study: every choice.
@@ -58,6 +58,7 @@ def run_study(
         RiskModelError: if the model in use cannot be loaded.
     """
     external = None if cohort_file is None else read_cohort(cohort_file)
+    store = study_records(store, profile)
     data = matrix(store, profile, study, external=external, progress=reading)
     return train(
         data,
@@ -72,7 +73,7 @@ def run_study(
 
 
 def matrix(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     study: Study,
     *,
@@ -125,7 +126,7 @@ def _fingerprint(data: StudyData, leave_out: Sequence[str]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def refit(store: Store, profile: SiteProfile, artifacts: Path) -> bytes:
+def refit(store: Records, profile: SiteProfile, artifacts: Path) -> bytes:
     """The trees of a run, fitted anew from the records: what reproducibility means.
 
     A search is not made again: its best settings are among the run's files.
@@ -164,7 +165,7 @@ def _rules(study: Study, profile: SiteProfile) -> CohortRules:
 
 
 def _incumbent(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     mlruns: Path,
     study: Study,

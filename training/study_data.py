@@ -43,9 +43,11 @@ class StudyData:
     outcome: BoolArray
     """Whether an unplanned readmission followed within the horizon."""
     subjects: npt.NDArray[Any]
-    """The patient of each stay."""
+    """The patient of each stay, to group, order and deal stays by; from records the store's own
+    number (``study_records.number_of``), and never the record's id."""
     stays: pd.DataFrame
-    """``STAY_COLUMNS``: UTC datetimes, points of LACE and HOSPITAL, death within the horizon.
+    """``STAY_COLUMNS``: pseudonyms of stay and patient, UTC datetimes, points of LACE and HOSPITAL,
+    death within the horizon.
 
     Besides, where the data were made from records: ``days_to_readmission`` (NaN without one), and
     ``ATTRIBUTES`` as text, None where the record does not say."""

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.events import Kind
 from fhir_mappings.features.declaration import Feature, Phrases
-from fhir_mappings.store import Store
+from training.study_records import Records
 
 _DIAGNOSES: tuple[Kind, ...] = ("diagnosis", "problem")
 _DRUGS: tuple[Kind, ...] = ("medication-order", "discharge-prescription")
@@ -35,7 +35,7 @@ class VocabularyRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def discover(
-    store: Store,
+    store: Records,
     concepts: ConceptTables,
     declared: Iterable[Feature],
     rules: VocabularyRules,
@@ -43,7 +43,7 @@ def discover(
     """Declare features for what is frequent in a store and not declared already.
 
     Args:
-        store: the events.
+        store: the events; a store itself is read with nobody on the site's list.
         concepts: the site's concept tables; codes that a declared feature already covers are left.
         declared: the clinical features.
         rules: how frequent, and how many.
@@ -94,7 +94,7 @@ def _covered(declared: Iterable[Feature]) -> set[str]:
     return covered
 
 
-def _patients_with(store: Store) -> dict[str, dict[str, int]]:
+def _patients_with(store: Records) -> dict[str, dict[str, int]]:
     """How many patients have each code, by the sort of record it stands in."""
     sort_of = {
         **dict.fromkeys(_DIAGNOSES, "diagnosis"),
@@ -132,7 +132,7 @@ def _by_group(codes: Mapping[str, int], concepts: ConceptTables) -> dict[str, in
     return groups
 
 
-def _example(group: str, codes: Mapping[str, int], concepts: ConceptTables, store: Store) -> str:
+def _example(group: str, codes: Mapping[str, int], concepts: ConceptTables, store: Records) -> str:
     """What the records name the most frequent code of a group.
 
     CCSR's own names are in no package that we use, and ``CIR019`` tells a clinician nothing.
@@ -177,7 +177,7 @@ def _diagnosis(group: str, example: str) -> Feature:
     )
 
 
-def _medication(code: str, store: Store) -> Feature:
+def _medication(code: str, store: Records) -> Feature:
     name = store.description(code)
     said = _literally(name)
     return Feature(
@@ -194,7 +194,7 @@ def _medication(code: str, store: Store) -> Feature:
     )
 
 
-def _measurement(code: str, store: Store) -> Feature:
+def _measurement(code: str, store: Records) -> Feature:
     name = store.description(code)
     said = _literally(name)
     return Feature(
@@ -211,7 +211,7 @@ def _measurement(code: str, store: Store) -> Feature:
     )
 
 
-def _procedure(code: str, store: Store) -> Feature:
+def _procedure(code: str, store: Records) -> Feature:
     name = store.description(code)
     said = _literally(name)
     return Feature(

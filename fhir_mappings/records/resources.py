@@ -292,10 +292,45 @@ class Coverage(Resource):
     status: str | None = None
     type: CodeableConcept | None = None
     subject: Reference | None = msgspec.field(default=None, name="beneficiary")
-    """The patient, whom this resource alone calls ``beneficiary``."""
+    """The patient, whom this resource calls ``beneficiary``."""
     period: Period | None = None
     payor: list[NamedReference] = []
     order: int | None = None
+
+
+class Provision(Element):
+    """A rule of a Consent; those within it are its exceptions."""
+
+    type: str | None = None
+    period: Period | None = None
+    purpose: list[Coding] = msgspec.field(default_factory=list)
+    provision: list["Provision"] = msgspec.field(default_factory=list)
+    actor: Unread = None
+    action: Unread = None
+    security_label: Unread = None
+    class_: Unread = msgspec.field(default=None, name="class")
+    code: Unread = None
+    data_period: Unread = None
+    data: Unread = None
+
+
+class Consent(Resource):
+    """https://hl7.org/fhir/R4/consent.html."""
+
+    status: str | None = None
+    scope: CodeableConcept | None = None
+    subject: Reference | None = msgspec.field(default=None, name="patient")
+    """The patient, whom this resource calls so."""
+    date_time: str | None = None
+    policy_rule: CodeableConcept | None = None
+    provision: Provision | None = None
+    category: Unread = None
+    performer: Unread = None
+    organization: Unread = None
+    source_attachment: Unread = None
+    source_reference: Unread = None
+    policy: Unread = None
+    verification: Unread = None
 
 
 AboutAPatient = (
@@ -307,13 +342,14 @@ AboutAPatient = (
     | MedicationStatement
     | Procedure
     | Coverage
+    | Consent
 )
 """The records that name their patient."""
 
 
 def patient_element(resource_type: str) -> str:
     """The element that names the patient, as FHIR calls it."""
-    return "beneficiary" if resource_type == "Coverage" else "subject"
+    return {"Coverage": "beneficiary", "Consent": "patient"}.get(resource_type, "subject")
 
 
 Record = Patient | Medication | AboutAPatient
@@ -332,6 +368,7 @@ RESOURCES: dict[str, type[Record]] = {
         MedicationStatement,
         Procedure,
         Coverage,
+        Consent,
     )
 }
 """Every resource type that becomes events, by its FHIR name; others are counted and passed over."""

@@ -50,6 +50,11 @@ class Store:
         self.close()
 
     @property
+    def home(self) -> Path:
+        """The folder that was opened, in which every generation of the store lies."""
+        return self.folder.parents[1]
+
+    @property
     def shards(self) -> int:
         """The number of shards."""
         return self.information.shards

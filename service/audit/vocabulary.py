@@ -25,6 +25,7 @@ class Event(StrEnum):
     TOKEN_ISSUED = "token_issued"  # noqa: S105  the name of an event
     DISCLOSURES_READ = "disclosures_read"
     AUDIT_EXPORTED = "audit_exported"
+    AUDIT_ANCHORED = "audit_anchored"
     RECORDS_EXPORTED = "records_exported"
     PURGED = "purged"
     KEYS_ROTATED = "keys_rotated"
@@ -90,6 +91,11 @@ EVENTS: Final[dict[Event, EventDescription]] = {
     ),
     Event.AUDIT_EXPORTED: EventDescription(
         "The audit was exported.", "R", frozenset({"count", "first", "last"})
+    ),
+    Event.AUDIT_ANCHORED: EventDescription(
+        "The operator anchored the audit anew, where it ended at that time.",
+        "U",
+        frozenset({"why"}),
     ),
     Event.RECORDS_EXPORTED: EventDescription(
         "Records were exported without identifiers.", "R", frozenset({"count", "method"})

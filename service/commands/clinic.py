@@ -10,8 +10,10 @@ from service.commands.options import (
     DEFAULT_STORE,
     JsonOption,
     MlrunsOption,
+    OptOutOption,
     ProfileOption,
     StoreOption,
+    opt_outs_of,
     plain,
     print_json,
     profile_for,
@@ -26,6 +28,7 @@ def score(
         Path | None, typer.Option(help="Folder of a risk model, instead of the champion.")
     ] = None,
     profile: ProfileOption = None,
+    opt_out: OptOutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every stay in the store at its discharge, with reasons, into a table.
@@ -45,7 +48,15 @@ def score(
         progress(quiet=as_json) as report,
         Part(store, risk_model) as part,
     ):
-        summary = score_store(opened, chosen, risk_model, out, report, part)
+        summary = score_store(
+            opened,
+            chosen,
+            risk_model,
+            out,
+            report,
+            part,
+            opt_outs=opt_outs_of(opt_out, chosen),
+        )
     answer = plain(summary)
     if as_json:
         print_json(answer)
@@ -58,20 +69,29 @@ def score(
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Loopback alone, until callers are identified.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8000 by default.")] = None,
     mlruns: MlrunsOption = DEFAULT_MLRUNS,
     profile: ProfileOption = None,
+    development: Annotated[
+        bool,
+        typer.Option(
+            "--development",
+            help="Ask nobody who they are. On this machine alone; never for real patients.",
+        ),
+    ] = False,
+    opt_out: OptOutOption = None,
 ) -> None:
-    """Serve scores with explanations on this machine."""
+    """Serve scores with explanations, to callers who identify themselves (READMIT_ISSUERS)."""
     from service.serve import serve as run
     from service.settings import load_settings
 
-    changes: dict[str, Any] = {"host": host, "port": port, "mlruns": mlruns}
-    if profile is not None:
-        changes["profile"] = profile
+    given = {"host": host, "port": port, "profile": profile, "opt_out": opt_out}
+    given["development"] = development or None
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes["mlruns"] = mlruns
     run(load_settings().model_copy(update=changes))
 
 

@@ -10,8 +10,10 @@ from service.commands.options import (
     DEFAULT_STORE,
     JsonOption,
     MlrunsOption,
+    OptOutOption,
     ProfileOption,
     StoreOption,
+    opt_outs_of,
     plain,
     print_json,
     profile_for,
@@ -115,6 +117,7 @@ def promote(
         ),
     ] = None,
     profile: ProfileOption = None,
+    opt_out: OptOutOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,7 +134,7 @@ def promote(
         version,
         by=by,
         study=load_study(study) if study else None,
-        refit=None if store is None else lambda: _refit(store, profile, mlruns, version),
+        refit=None if store is None else lambda: _refit(store, profile, mlruns, version, opt_out),
         key=key,
     )
     _tell(decision, as_json=as_json)
@@ -139,13 +142,18 @@ def promote(
         raise PromotionError(f"version {version} was refused; {_in_use(decision)}")
 
 
-def _refit(store: Path, profile: str | None, mlruns: Path, version: str) -> bytes:
+def _refit(
+    store: Path, profile: str | None, mlruns: Path, version: str, opt_out: Path | None
+) -> bytes:
     from fhir_mappings.store import open_store
     from training.experiment import refit
+    from training.study_records import StudyRecords
     from training.tracking import run_folder
 
+    chosen = profile_for(store, profile)
     with open_store(store) as opened:
-        return refit(opened, profile_for(store, profile), run_folder(mlruns, version))
+        records = StudyRecords(opened, chosen, opt_outs_of(opt_out, chosen))
+        return refit(records, chosen, run_folder(mlruns, version))
 
 
 def rollback(

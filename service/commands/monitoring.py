@@ -11,9 +11,11 @@ from service.commands.options import (
     DEFAULT_STORE,
     JsonOption,
     MlrunsOption,
+    OptOutOption,
     ProfileOption,
     StoreOption,
     StudyOption,
+    opt_outs_of,
     plain,
     print_json,
     profile_for,
@@ -52,6 +54,7 @@ def monitor(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the kept reports and the trend plot.")
     ] = None,
+    opt_out: OptOutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look after the model in use: drift, performance, alerts. Exits with 10 on an alert.
@@ -63,6 +66,7 @@ def monitor(
     from service.terminal import progress
     from training.monitoring.history import FOLDER, keep, trend, trend_plot
     from training.monitoring.monitor import monitor as run
+    from training.study_records import StudyRecords
 
     chosen = profile_for(store, profile)
     risk_model, choices = _model(mlruns, model), _study(study)
@@ -70,7 +74,7 @@ def monitor(
     begin = _begin(chosen, since, trained, everything=everything)
     with open_store(store) as opened, progress(quiet=as_json) as report:
         found = run(
-            opened,
+            StudyRecords(opened, chosen, opt_outs_of(opt_out, chosen)),
             chosen,
             risk_model,
             choices,

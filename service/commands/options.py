@@ -14,6 +14,7 @@ import typer
 from fhir_mappings.errors import SiteProfileError
 
 if TYPE_CHECKING:
+    from fhir_mappings.consent import OptOuts
     from fhir_mappings.profiles import SiteProfile
     from fhir_mappings.store import Store
 
@@ -39,6 +40,14 @@ StudyOption = Annotated[
     Path | None,
     typer.Option(
         "--study", envvar="READMIT_STUDY", help="Study file (TOML); the defaults without one."
+    ),
+]
+OptOutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--opt-out",
+        envvar="READMIT_OPT_OUT",
+        help="File of the patients who opted out, one id a line: neither scored nor learned from.",
     ),
 ]
 DEFAULT_STORE = Path("store")
@@ -75,6 +84,18 @@ def _recorded_profile(store: Path) -> str | None:
     with open_store(store) as opened:
         recorded = opened.information.details.get("profile")
     return None if recorded is None else str(recorded)
+
+
+def opt_outs_of(path: Path | None, profile: "SiteProfile") -> "OptOuts":
+    """Who has opted out, for records of this site that are used now.
+
+    Raises:
+        OptOutError: if a list is named and cannot be read.
+    """
+    from fhir_mappings.consent import used_now
+    from fhir_mappings.opt_out import OptOutList
+
+    return used_now(profile, OptOutList(path).patients())
 
 
 def plain(value: Any) -> Any:

@@ -13,9 +13,11 @@ from service.commands.options import (
     DEFAULT_STORE,
     JsonOption,
     MlrunsOption,
+    OptOutOption,
     ProfileOption,
     StoreOption,
     StudyOption,
+    opt_outs_of,
     plain,
     print_json,
     profile_for,
@@ -25,6 +27,7 @@ from service.commands.options import (
 def cohort(
     store: StoreOption = DEFAULT_STORE,
     profile: ProfileOption = None,
+    opt_out: OptOutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find index stays and readmissions, and count every exclusion."""
@@ -32,10 +35,12 @@ def cohort(
     from service.terminal import progress
     from training.cohort.selection import CohortRules
     from training.dataset import select_cohort
+    from training.study_records import StudyRecords
 
     chosen = profile_for(store, profile)
     with open_store(store) as opened, progress(quiet=as_json) as report:
-        found = select_cohort(opened, chosen, CohortRules(follow_up=chosen.calendar), report)
+        records = StudyRecords(opened, chosen, opt_outs_of(opt_out, chosen))
+        found = select_cohort(records, chosen, CohortRules(follow_up=chosen.calendar), report)
     counts = found.cohort.counts
     names = ("encounters", "stays", "returns_30d", "deaths_in_hospital")
     stays = found.cohort.index_stays
@@ -83,19 +88,21 @@ def train(
     vocabulary: Annotated[
         bool | None, typer.Option(help="Add features for what is frequent at this site.")
     ] = None,
+    opt_out: OptOutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train, calibrate, evaluate and explain a model, and register it in MLflow."""
     from fhir_mappings.store import open_store
     from service.terminal import Phases, progress
     from training.experiment import run_study
+    from training.study_records import StudyRecords
 
     chosen = profile_for(store, profile)
     choices = _study(study, horizon, split, seed, bootstrap, vocabulary)
     with open_store(store) as opened, progress(quiet=as_json) as report:
         phases = Phases(report, "train")
         result = run_study(
-            opened,
+            StudyRecords(opened, chosen, opt_outs_of(opt_out, chosen)),
             chosen,
             mlruns,
             choices,

@@ -131,7 +131,6 @@ SIGNING_KEYS: Final = Table(
     "signing_keys",
     METADATA,
     Column("kid", String(64), primary_key=True),
-    Column("public_jwk", Text, nullable=False),
     Column("private_sealed", LargeBinary, nullable=False),
     Column("made_at", BigInteger, nullable=False),
     Column("retired_at", BigInteger),

@@ -1,13 +1,16 @@
 """What a route asks of its caller, as a typed dependency. A route without one fails the tests."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from service.identity.caller import Caller
 from service.identity.errors import ForbiddenError
 from service.identity.identify import identify
+from service.identity.purpose import HEADER, with_purpose
+from service.serving import serving
 
 
 class Requirement:
@@ -21,16 +24,19 @@ class Requirement:
         self.permission: Final = permission
 
     async def __call__(self, request: Request) -> Caller:
-        """Identify the caller and check the access.
+        """Identify the caller, check the access and settle what it is for.
 
         Raises:
             UnauthenticatedError: if nobody is identified.
-            ForbiddenError: if the caller may not do this.
+            ForbiddenError: if the caller may not do this, or not for this purpose.
+            RateError: if the caller asked too often.
         """
-        caller = await identify(request)
-        request.state.caller = caller
+        caller = await _identified(request)
         if not caller.may(self.resource, self.permission):
-            raise ForbiddenError(f"This needs the scope {self}.")
+            raise ForbiddenError(f"This needs the scope {self}.", why="scope")
+        granting = caller.granting(self.resource, self.permission)
+        caller = with_purpose(caller, granting, request.headers.getlist(HEADER))
+        request.state.caller = caller
         return caller
 
     def __str__(self) -> str:
@@ -55,10 +61,16 @@ class SignedIn:
 
         Raises:
             UnauthenticatedError: if nobody is identified.
+            RateError: if the caller asked too often.
         """
-        caller = await identify(request)
-        request.state.caller = caller
-        return caller
+        return await _identified(request)
+
+
+async def _identified(request: Request) -> Caller:
+    caller = await identify(request)
+    request.state.caller = caller
+    serving(request).rates.take(caller)
+    return caller
 
 
 def requires(resource: str, permission: str) -> Any:
@@ -82,3 +94,26 @@ def requirement_of(
     """The one declaration among a route's dependencies; None where it declares nothing."""
     declared = [one for one in dependencies if isinstance(one, Requirement | OpenToAll | SignedIn)]
     return declared[0] if len(declared) == 1 else None
+
+
+class RouteAccess(NamedTuple):
+    """One route of the service and what it asks of its caller."""
+
+    method: str
+    path: str
+    """The template."""
+    access: Requirement | OpenToAll | SignedIn | None
+    """None where it declares nothing, or more than one thing."""
+
+
+def accesses(app: FastAPI) -> Iterator[RouteAccess]:
+    """Every route of an app, of included routers too, with what it declares."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        called = (
+            [dependency.call for dependency in route.dependant.dependencies]
+            if isinstance(route, APIRoute)
+            else []
+        )
+        for method in sorted((context.methods or {"GET"}) - {"HEAD"}):
+            yield RouteAccess(method, context.path or "", requirement_of(called))

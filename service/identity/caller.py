@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from service.identity.roles import ROLES, Purpose, Role, scopes_of
+from service.identity.roles import ROLES, Purpose, Role
 from service.identity.scopes import Scope, granted
 
 
@@ -27,24 +27,26 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The units that a person works in, as the records name them (see ``Stay.site``)."""
     patient: str | None = None
     """The one patient that a token with ``patient/`` scopes is for."""
-    purpose: Purpose = Purpose.TREATMENT
+    purpose: Purpose | None = None
+    """Why they ask: as the token says, then as ``service.identity.purpose`` settles it."""
 
     @property
     def is_system(self) -> bool:
         """Whether a program asks on its own behalf."""
         return not self.roles
 
-    @property
-    def every_unit(self) -> bool:
-        """Whether the caller may see patients of all units."""
-        return self.is_system or any(ROLES[role].every_unit for role in self.roles)
+    def granting(self, resource: str, permission: str) -> frozenset[Role]:
+        """The roles that grant one kind of access to one type of resource."""
+        return frozenset(
+            role for role in self.roles if granted(ROLES[role].scopes, resource, permission)
+        )
 
     def may(self, resource: str, permission: str) -> bool:
         """Whether scopes and roles together allow one kind of access to one type of resource."""
         if self.is_system:
             own = tuple(scope for scope in self.scopes or () if scope.context == "system")
             return granted(own, resource, permission)
-        by_role = granted(scopes_of(self.roles), resource, permission)
+        by_role = bool(self.granting(resource, permission))
         if self.scopes is None:
             return by_role
         asked = tuple(scope for scope in self.scopes if scope.context != "system")

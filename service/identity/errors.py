@@ -1,6 +1,12 @@
 """Refusals of identity and authorisation. None says which check failed: a probe learns nothing."""
 
+from typing import Final, Literal
+
 from fhir_mappings.errors import ReadmitError
+
+WhyRefused = Literal["scope", "purpose", "patient", "unit", "unknown", "program", "opted_out"]
+"""Why a known caller was turned away: what they lack, whom it was about, or that there is no such
+thing (``unknown``)."""
 
 
 class UnauthenticatedError(ReadmitError):
@@ -14,7 +20,20 @@ class UnauthenticatedError(ReadmitError):
 
 
 class ForbiddenError(ReadmitError):
-    """The caller is known and may not do this."""
+    """The caller is known and may not do this.
+
+    Args:
+        message: what the caller is told.
+        why: a code for the audit.
+        patient: whom they asked for, where that is known; for the audit alone.
+    """
 
     status = 403
     title = "Not allowed"
+
+    def __init__(
+        self, message: str, *, why: WhyRefused = "scope", patient: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.why: Final = why
+        self.patient: Final = patient

@@ -1,10 +1,13 @@
 """From a request to its caller: a bearer token, a session's cookie, or development mode."""
 
+import anyio.to_thread
 from fastapi import Request
 
 from service.identity.caller import DEVELOPER, Caller
+from service.identity.csrf import refuse_cross_site, refuse_forged
 from service.identity.errors import UnauthenticatedError
-from service.serving import serving
+from service.identity.sessions import cookie_of, find_session
+from service.serving import Serving, serving
 
 
 async def identify(request: Request) -> Caller:
@@ -15,10 +18,26 @@ async def identify(request: Request) -> Caller:
 
     Raises:
         UnauthenticatedError: if nobody is identified.
+        DatabaseError: if the database cannot be asked, or cannot take that a token was used.
+        CrossSiteError: if a page of another site had the browser send this.
     """
     here = serving(request)
     if "authorization" in request.headers:
-        raise UnauthenticatedError
+        return await here.bearer.caller(request.headers.getlist("authorization"))
+    cookie = cookie_of(request)
+    if cookie is not None:
+        return await _by_session(request, here, cookie)
     if here.settings.development:
+        # Without this, any page that is open in the developer's browser could ask as they do.
+        refuse_cross_site(request)
         return DEVELOPER
     raise UnauthenticatedError
+
+
+async def _by_session(request: Request, here: Serving, cookie: str) -> Caller:
+    session = await anyio.to_thread.run_sync(find_session, here.keeping, here.settings, cookie)
+    if session is None:
+        raise UnauthenticatedError
+    request.state.session = session
+    await refuse_forged(request, here.keeping.keys, session.id)
+    return session.caller

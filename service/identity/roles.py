@@ -78,8 +78,3 @@ ROLES: Final[dict[Role, RoleDescription]] = {
     ),
 }
 """Every role. `Device` is the service itself: its metrics are how that device does."""
-
-
-def scopes_of(roles: frozenset[Role]) -> tuple[Scope, ...]:
-    """All scopes that some roles have together."""
-    return tuple(scope for role in sorted(roles) for scope in ROLES[role].scopes)

@@ -56,3 +56,20 @@ def parse_scope(word: str) -> Scope | None:
 def granted(scopes: Iterable[Scope], resource: str, permission: str) -> bool:
     """Whether any of the scopes grants one kind of access to one type of resource."""
     return any(scope.grants(resource, permission) for scope in scopes)
+
+
+def common(asked: Iterable[Scope], allowed: Iterable[Scope]) -> tuple[Scope, ...]:
+    """What is both asked for and allowed: every access that both grant, and none that one lacks."""
+    limits = tuple(allowed)
+    found = (both for one in asked for limit in limits if (both := _common(one, limit)) is not None)
+    return tuple(dict.fromkeys(found))
+
+
+def _common(one: Scope, other: Scope) -> Scope | None:
+    if one.context != other.context:
+        return None
+    if "*" not in (one.resource, other.resource) and one.resource != other.resource:
+        return None
+    permissions = "".join(letter for letter in one.permissions if letter in other.permissions)
+    resource = other.resource if one.resource == "*" else one.resource
+    return Scope(one.context, resource, permissions) if permissions else None

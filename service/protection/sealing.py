@@ -24,8 +24,9 @@ def seal(keys: Keys, text: str, context: str) -> bytes:
             sealed value that is moved to another column does not open.
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    sealed = AESGCM(keys.sealing[keys.current]).encrypt(nonce, text.encode(), context.encode())
-    return keys.current.encode() + b"." + nonce + sealed
+    sealing, current = keys.present()
+    sealed = AESGCM(sealing[current]).encrypt(nonce, text.encode(), context.encode())
+    return current.encode() + b"." + nonce + sealed
 
 
 def unseal(keys: Keys, sealed: bytes, context: str) -> str:

@@ -103,7 +103,10 @@ _EXAMPLE = ModelDescription(
     summary="Describe the risk model",
     description="Says which model answers, what it was made for, how it did on stays that it had "
     "not seen, and every input with its clinical rationale.",
-    responses={200: json_answer(ModelDescription, "The model.", _EXAMPLE), **problems(503)},
+    responses={
+        200: json_answer(ModelDescription, "The model.", _EXAMPLE),
+        **problems(401, 403, 503),
+    },
 )
 async def get_model(
     request: Request, _: Annotated[Caller, requires("DocumentReference", "r")]

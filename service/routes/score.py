@@ -1,25 +1,26 @@
-"""``POST /v1/score``: one patient's records in, one explained risk out."""
+"""``POST /v1/score``: one patient's records in, one explained risk out, to be read again."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
+from fhir_mappings.eligibility import OPTED_OUT
 from fhir_mappings.errors import UnprocessableError
-from fhir_mappings.reading import read_bundle
+from fhir_mappings.reading import PatientRecords, read_bundle
 from fhir_mappings.timeline import Timeline
 from service import examples
-from service.audit.ledger import Entry
-from service.audit.vocabulary import Event
 from service.body import ACCEPTED, read_body
 from service.identity.access import requires
 from service.identity.caller import Caller
+from service.kept_scores import keep_score, read_score, sight_before_scoring
 from service.openapi import json_answer, problems
-from service.score import NotScored, NotSent, Score, Scored, UnreadRecord, encoded
+from service.score import NotScored, NotSent, Scored, UnreadRecord, encoded
 from service.scoring import choose_stay, score_stay
 from service.serving import Serving, serving
+from service.views import seen
 
 router = APIRouter(tags=["score"])
 
@@ -68,14 +69,15 @@ _BUNDLE: Final = {
     description="Gives the risk of an unplanned readmission after a hospital stay, with the "
     "reasons, the records behind each, LACE and HOSPITAL beside it, and what was missing or old. "
     "A stay outside the population that the model is meant for is answered with "
-    "`status: not_scored`, the reason, and no number at all. Nothing of the request is kept.",
+    "`status: not_scored`, the reason, and no number at all. The answer is kept, sealed, and can "
+    "be read again by its `score_id`; the records that were sent are not kept.",
     responses={
         200: json_answer(
             Scored | NotScored,
             "The stay's risk, or why it has none.",
             examples.ANSWERS,
         ),
-        **problems(400, 408, 413, 415, 422, 503),
+        **problems(400, 401, 403, 408, 413, 415, 422, 503),
     },
     openapi_extra={"requestBody": _BUNDLE},
 )
@@ -115,31 +117,50 @@ async def post_score(
     return Response(content, media_type="application/json")
 
 
+@router.get(
+    "/v1/scores/{score_id}",
+    summary="Read a score again",
+    description="Gives a score as it was given, or what the caller's roles show of it. A score "
+    "that does not exist and one that is not for the caller are answered alike.",
+    responses={
+        200: json_answer(Scored | NotScored, "The score as it was given.", examples.ANSWERS),
+        **problems(401, 403, 404, 422, 503),
+    },
+)
+async def get_score(
+    request: Request,
+    caller: Annotated[Caller, requires("RiskAssessment", "r")],
+    score_id: Annotated[
+        str,
+        Path(
+            pattern="^[0-9a-f]{32}$",
+            description="The `score_id` of an answer.",
+            examples=[examples.SCORE_ID],
+        ),
+    ],
+) -> Response:
+    """Read what was kept, enter that it was read, answer."""
+    here = serving(request)
+    score = await here.compute(
+        lambda: read_score(
+            here.keeping,
+            caller,
+            score_id,
+            opted_out=here.opt_outs.listed,
+            route="/v1/scores/{score_id}",
+        )
+    )
+    return Response(encoded(score), media_type="application/json")
+
+
 def _answer(
     here: Serving, caller: Caller, body: bytes, encounter_id: str | None, as_of: int | None
 ) -> bytes:
-    """Score, and enter it in the audit before anything is answered."""
-    score = _score(here, body, encounter_id, as_of)
-    here.keeping.audit.record(
-        Entry(
-            event=Event.SCORE_GIVEN,
-            caller=caller,
-            patient=score.subject,
-            route="/v1/score",
-            details={
-                "status": score.status,
-                "model": score.model.name,
-                "version": score.model.version,
-            },
-        )
-    )
-    return encoded(score)
-
-
-def _score(here: Serving, body: bytes, encounter_id: str | None, as_of: int | None) -> Score:
+    """Score what the caller may see, and keep it before anything is answered."""
     records = read_bundle(body, here.profile)
     timeline = Timeline(records.subject, records.events, here.concepts, here.profile)
     stay = choose_stay(timeline, encounter_id, as_of)
+    sight = sight_before_scoring(here.keeping, caller, patient=records.subject, unit=stay.site)
     if as_of is None:
         as_of = _now() if stay.end is None else stay.end
     score = score_stay(
@@ -147,21 +168,31 @@ def _score(here: Serving, body: bytes, encounter_id: str | None, as_of: int | No
         timeline,
         stay,
         as_of,
+        opt_outs=here.opt_outs,
         encounter_id=encounter_id and encounter_id.removeprefix("Encounter/"),
         max_reasons=here.settings.max_reasons,
     )
-    unread = tuple(
+    # Of a patient who opted out, nothing else of the record is said.
+    if not (isinstance(score, NotScored) and score.reason.code == OPTED_OUT):
+        score = msgspec.structs.replace(score, unread=_unread(records), not_sent=_not_sent(records))
+    kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route="/v1/score")
+    here.metrics.scored(score)
+    return encoded(seen(kept, sight.view, here.keeping.keys))
+
+
+def _unread(records: PatientRecords) -> tuple[UnreadRecord, ...]:
+    return tuple(
         UnreadRecord(element=rejection.element, reason=rejection.reason)
         for rejection in records.rejected[:UNREAD_SHOWN]
     )
-    not_sent = tuple(
+
+
+def _not_sent(records: PatientRecords) -> tuple[NotSent, ...]:
+    return tuple(
         NotSent(resource_type=name, consequence=words)
         for name, words in WITHOUT.items()
         if name in records.not_sent
     )
-    if unread or not_sent:
-        return msgspec.structs.replace(score, unread=unread, not_sent=not_sent)
-    return score
 
 
 def _now() -> int:

@@ -38,8 +38,10 @@ ASKED = [
     pytest.param(operation, mode, id=f"{operation.label}-{mode.value}")
     for operation in OPERATIONS
     for mode in GenerationMode
-    # Where a route takes nothing, no request is wrong by its documentation.
-    if mode is GenerationMode.POSITIVE or operation.body or list(operation.iter_parameters())
+    # Where a route takes nothing but a header, no request is wrong by its documentation.
+    if mode is GenerationMode.POSITIVE
+    or operation.body
+    or {parameter.location.value for parameter in operation.iter_parameters()} - {"header"}
 ]
 
 
@@ -58,7 +60,7 @@ def test_every_answer_is_as_documented(operation: Any, mode: GenerationMode, cli
         case = data.draw(operation.as_strategy(generation_mode=mode))
         sent = case.as_transport_kwargs(base_url="http://127.0.0.1")
         sent.pop("cookies", None)
-        if "data" in sent:
+        if isinstance(sent.get("data"), str | bytes):
             sent["content"] = sent.pop("data")
         answer = client.request(sent.pop("method"), sent.pop("url"), **sent)
         case.validate_response(answer, checks=CHECKS)

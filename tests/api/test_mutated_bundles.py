@@ -9,6 +9,7 @@ from types import FrameType
 import pytest
 from mutation import mutated
 
+from fhir_mappings.consent import OptOuts
 from fhir_mappings.errors import NotFHIRError, UnprocessableError
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.reading import read_bundle
@@ -51,7 +52,13 @@ def scored(raw: bytes, model: object) -> str:
         records = read_bundle(raw, DEFAULT)
         timeline = Timeline(records.subject, records.events, CONCEPTS, DEFAULT)
         stay = choose_stay(timeline, None, None)
-        score = score_stay(model, timeline, stay, stay.end or stay.start)  # type: ignore[arg-type]
+        score = score_stay(
+            model,  # type: ignore[arg-type]  # stands in for a risk model
+            timeline,
+            stay,
+            stay.end or stay.start,
+            opt_outs=OptOuts(),
+        )
     except (NotFHIRError, UnprocessableError) as refusal:
         return type(refusal).__name__
     encoded(score)

@@ -27,9 +27,17 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def test_all_routes_are_documented(document: dict[str, Any]) -> None:
     assert {name for name, _ in operations(document)} == {
         "POST /v1/score",
+        "GET /v1/scores/{score_id}",
+        "GET /v1/patients/{patient_id}/scores",
+        "POST /v1/patients/{patient_id}/break-glass",
         "GET /v1/model",
+        "POST /oauth/token",
+        "GET /oauth/jwks",
+        "GET /.well-known/smart-configuration",
+        "GET /v1/patients/{id}/disclosures",
         "GET /healthz",
         "GET /readyz",
+        "GET /metrics",
     }
 
 
@@ -54,8 +62,8 @@ def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> Non
     for name, operation in operations(document):
         assert "500" in operation["responses"], name
         for status, response in operation["responses"].items():
-            if int(status) < 400:
-                continue
+            if int(status) < 400 or (name, status) == ("POST /oauth/token", "400"):
+                continue  # that one has the form that OAuth gives it (RFC 6749, section 5.2)
             assert list(response["content"]) == ["application/problem+json"], (name, status)
             content = response["content"]["application/problem+json"]
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
@@ -65,8 +73,8 @@ def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> Non
 
 def test_the_score_route_documents_the_errors_it_gives(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/score"]["post"]["responses"]
-    expected = {"200", "400", "408", "413", "415", "421", "422", "500", "503"}
-    assert set(responses) == expected
+    expected = "200 400 401 403 408 413 414 415 421 422 429 431 500 503"
+    assert set(responses) == set(expected.split())
 
 
 def test_the_examples_are_what_would_be_sent(document: dict[str, Any], client: Any) -> None:
@@ -109,4 +117,4 @@ def test_the_model_route_tells_every_input_with_its_rationale(client: Any, model
 
 
 def test_ready_is_said_once_there_is_a_model(client: Any) -> None:
-    assert client.get("/readyz").json() == {"status": "ready"}
+    assert client.get("/readyz").status_code == 200

@@ -147,7 +147,8 @@ serving = Serving(Settings(risk_model=Path({str(folder)!r}), development=True), 
 records = read_bundle(json.dumps(examples.BUNDLE).encode(), serving.profile)
 timeline = Timeline(records.subject, records.events, serving.concepts, serving.profile)
 stay = choose_stay(timeline, None, None)
-assert score_stay(serving.model, timeline, stay, stay.end).status == "scored"
+score = score_stay(serving.model, timeline, stay, stay.end, opt_outs=serving.opt_outs)
+assert score.status == "scored"
 heavy = ("mlflow", "shap", "matplotlib", "training.fit")
 print(",".join(name for name in heavy if name in sys.modules), end="")
 """

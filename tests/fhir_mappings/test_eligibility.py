@@ -12,6 +12,7 @@ from records import (
     timeline,
 )
 
+from fhir_mappings.consent import OptOuts
 from fhir_mappings.eligibility import REASONS, principal_codes, why_not
 from fhir_mappings.features.engine import View
 
@@ -21,7 +22,7 @@ FAR = moment(9000)
 
 def reason(*resources, as_of=FAR, who=None):
     whole = timeline(patient() if who is None else who, *resources)
-    found = why_not(View(whole, whole.stays[-1], as_of))
+    found = why_not(View(whole, whole.stays[-1], as_of), "scoring", OptOuts())
     if found is not None:
         assert found.sentence == REASONS[found.code]
     return None if found is None else found.code

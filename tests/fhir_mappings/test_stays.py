@@ -193,3 +193,17 @@ def test_service_of_every_piece_is_kept():
     ]
     (stay,) = timeline(*pieces).stays
     assert stay.services == ("text|surgery", "urn:ward|MED")
+
+
+def test_unit_is_that_of_the_last_of_the_stays_encounters_to_name_one():
+    def at(name, start, end, unit=None, **more):
+        named = {} if unit is None else {"serviceProvider": {"display": unit}}
+        return encounter(name, start, end, **named, **more)
+
+    def unit(*resources):
+        (stay,) = timeline(*resources).stays
+        return stay.site
+
+    assert unit(at("a", 0, 2, "Surgery"), at("b", 2, 5, "Cardiology")) == "Cardiology"
+    assert unit(at("a", 0, 2, "Surgery"), at("b", 2, 5)) == "Surgery"
+    assert unit(at("a", 0, 2), at("b", 2, 5)) is None

@@ -53,6 +53,7 @@ def ask(hospital, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         mlruns=hospital.mlruns,
         max_reasons=batch.REASONS,
         development=True,
+        requests_per_minute=1_000_000,
         database=f"sqlite:///{tmp_path_factory.mktemp('served')}/readmit.db",
     )
     app = create_app(settings)
@@ -281,7 +282,8 @@ def test_the_list_of_commands_does_not_wait_for_mlflow():
         ("train --store STORE --study RECORDS", 5, "cannot be read"),
         ("models --mlruns RECORDS/../a-file", 1, "Not a directory"),
         ("promote 99 --mlruns NOWHERE", 6, "no version 99"),
-        ("serve --host 0.0.0.0 --mlruns MLRUNS", 2, "READMIT_HOST"),
+        ("serve --mlruns MLRUNS", 2, "READMIT_ISSUERS"),
+        ("serve --development --host 0.0.0.0 --mlruns MLRUNS", 2, "READMIT_HOST"),
         ("simulate RECORDS/../store --patients 1 --seed 1 --profile x", 2, None),
     ],
 )
@@ -417,6 +419,39 @@ def scored_alone(model: RiskModel, folder: Path, *resources) -> list[dict[str, s
         batch.score_store(store, load_profile("default"), model, out, lambda *_: None)
     with out.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_who_opted_out_is_counted_and_not_listed(readmit, hospital, tmp_path):
+    """By the list that is named: in the table of scores, and in the flow of the cohort."""
+    lines = scores(hospital)
+    subject = lines[0]["subject"]
+    named = tmp_path / "opt-out.csv"
+    named.write_text(f"# by telephone\n{subject}\n", encoding="utf-8")
+    out = tmp_path / "scores.csv"
+    common = ("--store", hospital.store, "--opt-out", named, "--json")
+    done = readmit("score", *common, "--mlruns", hospital.mlruns, "--out", out)
+    stays = sum(line["subject"] == subject for line in lines)
+    assert json.loads(done.out)["not_scored"]["opted_out"] >= stays > 0
+    with out.open(encoding="utf-8", newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert listed == [
+        {**line, "score_id": now["score_id"]}
+        for line, now in zip(
+            [line for line in lines if line["subject"] != subject], listed, strict=True
+        )
+    ]
+    flow = json.loads(readmit("cohort", *common).out)["flow"]
+    (left_out,) = [step for step in flow if step["step"] == "The patient has opted out."]
+    assert left_out["excluded"] >= stays
+
+
+@pytest.mark.parametrize("command", ["score", "cohort", "train", "monitor"])
+def test_a_list_that_is_named_and_absent_stops_the_command(readmit, hospital, tmp_path, command):
+    more = () if command == "cohort" else ("--mlruns", hospital.mlruns)
+    absent = tmp_path / "absent.csv"
+    done = readmit(command, "--store", hospital.store, "--opt-out", absent, *more)
+    assert done.code == 2
+    assert "absent.csv: no such opt-out list" in done.err
 
 
 # One engine

@@ -13,11 +13,13 @@ from fhir_mappings.features.declaration import declared_features
 from fhir_mappings.features.engine import View
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
+from fhir_mappings.pseudonyms import store_pseudonyms
 from fhir_mappings.store import Store, open_store
 from training.cohort.selection import CohortRules
 from training.dataset import end_of_data, rows_for, select_cohort, study_data, timelines
 from training.simulated_hospital import simulate
 from training.study_data import StudyData
+from training.study_records import number_of
 from training.vocabulary import VocabularyRules
 
 PROFILE = load_profile("default")
@@ -59,15 +61,17 @@ def test_the_same_store_gives_the_same_study(store, data):
 
 def test_rows_are_those_of_the_engine_at_the_discharge(store, data):
     rows = dict(zip(data.stays["encounter_id"], data.values, strict=True))
+    names = store_pseudonyms(store.home)
     compared = 0
     for shard in range(store.shards):
         for timeline in timelines(store, shard, PROFILE):
             for stay in timeline.stays:
-                if stay.name not in rows:
+                pseudonym = names.of("Encounter", stay.name)
+                if pseudonym not in rows:
                     continue
                 view = View(timeline, stay, stay.end)
                 expected = np.asarray(view.row(data.features), dtype=np.float32)
-                np.testing.assert_array_equal(rows[stay.name], expected)
+                np.testing.assert_array_equal(rows[pseudonym], expected)
                 compared += 1
     assert compared == len(data) > 50
 
@@ -83,7 +87,10 @@ def test_declared_features_come_first_and_alone_without_a_vocabulary(store, data
 
 def test_outcomes_are_those_of_the_cohort(store, data):
     cohort = select_cohort(store, PROFILE, CohortRules())
-    expected = {stay.encounter: stay.readmitted for stay in cohort.cohort.index_stays}
+    names = store_pseudonyms(store.home)
+    expected = {
+        names.of("Encounter", stay.encounter): stay.readmitted for stay in cohort.cohort.index_stays
+    }
     assert dict(zip(data.stays["encounter_id"], data.outcome, strict=True)) == expected
     assert cohort.readmissions == data.outcome.sum() > 0
     assert data.flow[-1]["left"] == len(data)
@@ -169,7 +176,7 @@ def test_a_value_beyond_single_precision_is_missing_and_stops_nothing(tmp_path):
         data = study_data(opened, PROFILE, CohortRules(), vocabulary=VocabularyRules())
     column = [feature.of for feature in data.features].index("code:urn:ward|X")
     values = dict(zip(data.subjects, data.values[:, column], strict=True))
-    assert np.isnan(values.pop("p3"))
+    assert np.isnan(values.pop(number_of("p3")))
     assert set(values.values()) == {5.0}
 
 

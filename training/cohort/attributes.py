@@ -90,9 +90,7 @@ LANGUAGES = {
 """Languages by the primary subtag of BCP 47 (ISO 639); one that is not here keeps its code."""
 
 _YEAR = 365.2425 * DAY
-_OURS = tuple(
-    f"readmit/{facet}|" for facet in ("sex", "race", "ethnicity", "language", "payer", "site")
-)
+_OURS = tuple(f"readmit/{facet}|" for facet in ("sex", "race", "ethnicity", "language", "payer"))
 _NOT_SAID = frozenset({"und", "mis", "zxx", "unk", "unknown"})
 
 
@@ -106,7 +104,7 @@ def attributes(view: View) -> dict[str, str | None]:
         "ethnicity": _ethnicity(facts),
         "language": _language(facts),
         "payer": _payer(facts, view.end),
-        "site": _site(facts, view),
+        "site": view.stay.site,
         "discharge_to": DESTINATIONS.get(view.stay.disposition or ""),
     }
 
@@ -180,10 +178,3 @@ def _payer(facts: _Facts, discharged: int) -> str | None:
         and (event.end is None or event.end >= discharged)
     ]
     return PAYERS[min(in_force)[2]] if in_force else None
-
-
-def _site(facts: _Facts, view: View) -> str | None:
-    """The site that discharged the patient: that of the last of the stay's encounters to say."""
-    sites = {event.encounter: value for value, event in facts.get("site", ())}
-    said = (sites[name] for name in reversed(view.stay.all_encounters) if name in sites)
-    return next(said, None)

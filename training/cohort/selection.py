@@ -14,7 +14,8 @@ from itertools import pairwise
 
 import msgspec
 
-from fhir_mappings.eligibility import REASONS, died_in, why_not
+from fhir_mappings.consent import OptOuts, refuses, used_now
+from fhir_mappings.eligibility import OPTED_OUT, REASONS, died_in, why_not
 from fhir_mappings.events import DAY, SECOND
 from fhir_mappings.features.engine import View
 from fhir_mappings.stays import Stay, find_stays
@@ -74,6 +75,7 @@ class FlowStep(msgspec.Struct, frozen=True):
 
 
 STEPS = {
+    OPTED_OUT: REASONS[OPTED_OUT],
     "observation": "Stay for observation, not an inpatient admission",
     "no_discharge": "No discharge on record (still in hospital, or the end is missing)",
     "outside_dates": "Discharged outside the study's dates",
@@ -84,6 +86,7 @@ STEPS = {
 
 EXTERNAL_STEPS = {
     "not_on_record": "Not on record",
+    OPTED_OUT: REASONS[OPTED_OUT],
     "not_inpatient": "On record, but not part of an inpatient stay",
     "no_discharge": STEPS["no_discharge"],
 }
@@ -95,6 +98,8 @@ def select(
     rules: CohortRules,
     end_of_data: int | None,
     external: ExternalCohort | None = None,
+    *,
+    opt_outs: OptOuts | None = None,
 ) -> PatientCohort:
     """One patient's index stays and outcomes.
 
@@ -104,11 +109,15 @@ def select(
         end_of_data: the last moment on record at this site, microseconds UTC; None where it is
             unknown, and follow-up then is not asked for.
         external: the stays and labels that replace the rules; the horizon still holds for deaths.
+        opt_outs: the site's list and the moment of use; without it nobody is listed, and it is now.
 
     Raises:
         StudyError: if the external cohort names two encounters of one stay.
 
     """
+    opt_outs = used_now(timeline.profile) if opt_outs is None else opt_outs
+    if refuses(timeline.subject, timeline.consents, "training", opt_outs):
+        return refused(timeline, external)
     counts: Counter[str] = Counter()
     excluded: Counter[str] = Counter()
     everything = hospital_stays(timeline, observation=True)
@@ -128,12 +137,26 @@ def select(
     excluded["observation"] += len(timeline.observation_stays)
     index_stays = []
     for position, stay in enumerate(without):
-        reason = _why_excluded(timeline, stay, rules, end_of_data)
+        reason = _why_excluded(timeline, stay, rules, end_of_data, opt_outs)
         if reason is None:
             index_stays.append(_index_stay(timeline, stay, without[position + 1 :], rules))
         else:
             excluded[reason] += 1
     return PatientCohort(index_stays, counts, excluded)
+
+
+def refused(timeline: Timeline, external: ExternalCohort | None = None) -> PatientCohort:
+    """What a patient who does not want to be learned from adds: a count of stays left out."""
+    counts: Counter[str] = Counter()
+    excluded: Counter[str] = Counter()
+    counts["stays_apart"] += len(timeline.stays) + len(timeline.observation_stays)
+    if external is None:
+        excluded[OPTED_OUT] += counts["stays_apart"]
+    else:
+        named = {visit.encounter for visit in timeline.visits} & external.labels.keys()
+        counts["external_on_record"] += len(named)
+        excluded[OPTED_OUT] += len(named)
+    return PatientCohort([], counts, excluded)
 
 
 def _select_external(
@@ -205,8 +228,9 @@ def external_flow(external: ExternalCohort, whole: PatientCohort) -> list[FlowSt
     excluded["not_on_record"] = left - whole.counts["external_on_record"]
     table = [FlowStep(f"Encounters asked for in {external.file}", 0, left)]
     for code, sentence in EXTERNAL_STEPS.items():
-        left -= excluded[code]
-        table.append(FlowStep(sentence, excluded[code], left))
+        if code != OPTED_OUT or excluded[code]:
+            left -= excluded[code]
+            table.append(FlowStep(sentence, excluded[code], left))
     table.append(FlowStep("Index stays, with the labels of the file", 0, left))
     return table
 
@@ -222,14 +246,18 @@ def combine(parts: Iterable[PatientCohort]) -> PatientCohort:
 
 
 def _why_excluded(
-    timeline: Timeline, stay: Stay, rules: CohortRules, end_of_data: int | None
+    timeline: Timeline,
+    stay: Stay,
+    rules: CohortRules,
+    end_of_data: int | None,
+    opt_outs: OptOuts,
 ) -> str | None:
     if stay.end is None:
         return "no_discharge"
     if not _within_dates(stay, stay.end, rules):
         return "outside_dates"
     for as_of in (stay.end, HINDSIGHT):
-        if (ineligible := why_not(View(timeline, stay, as_of))) is not None:
+        if (ineligible := why_not(View(timeline, stay, as_of), "training", opt_outs)) is not None:
             return ineligible.code
     horizon_end = stay.end + rules.horizon_days * DAY
     if rules.follow_up and end_of_data is not None and horizon_end > end_of_data:

@@ -23,13 +23,13 @@ from fhir_mappings.events import Event
 from fhir_mappings.features.declaration import Feature
 from fhir_mappings.features.engine import View, check
 from fhir_mappings.profiles import SiteProfile
+from fhir_mappings.pseudonyms import Pseudonyms
 from fhir_mappings.records.instants import from_datetime
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.stays import Stay
-from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
-from training.dataset import timelines
 from training.study_data import BoolArray, FloatArray, StudyData
+from training.study_records import Records, StudyRecords, number_of, study_records
 
 MOST_CHECKED = 1_000
 """Stays whose rows are computed anew; a share of 1 % would show with some certainty."""
@@ -51,7 +51,7 @@ class FeatureRecords(msgspec.Struct, frozen=True):
 
 
 def check_records(
-    store: Store, profile: SiteProfile, data: StudyData, *, most: int = MOST_CHECKED
+    store: Records, profile: SiteProfile, data: StudyData, *, most: int = MOST_CHECKED
 ) -> tuple[FeatureRecords, ...]:
     """Compute rows of a study anew from what was known at the discharge, and compare.
 
@@ -73,11 +73,12 @@ def check_records(
     later = np.zeros(len(data.features), dtype=np.int64)
     assumed = np.zeros(len(data.features), dtype=np.int64)
     checked = 0
-    for row, timeline in _sample(store, profile, data, most):
+    door = study_records(store, profile)
+    for row, timeline in _sample(door, data, most):
         as_of = from_datetime(data.stays["discharged"].iloc[row])
         encounter = str(data.stays["encounter_id"].iloc[row])
         then = _with_events(timeline, _as_it_stood(timeline.events, as_of))
-        stay = _stay_of(then, encounter)
+        stay = _stay_of(then, encounter, door.pseudonyms)
         certain = _with_events(then, _certain(then, stay))
         values = _row(then, stay, as_of, features)
         later[known] += _differ(data.values[row, known].astype(np.float64), values)
@@ -107,17 +108,15 @@ def _computable(feature: Feature, names: Iterable[str]) -> bool:
     return True
 
 
-def _sample(
-    store: Store, profile: SiteProfile, data: StudyData, most: int
-) -> Iterator[tuple[int, Timeline]]:
+def _sample(records: StudyRecords, data: StudyData, most: int) -> Iterator[tuple[int, Timeline]]:
     """Rows of the study with their patient's timeline, at most so many."""
     rows: dict[str, list[int]] = {}
     for row, subject in enumerate(data.subjects.astype(str)):
         rows.setdefault(subject, []).append(row)
     left = most
-    for shard in range(store.shards):
-        for timeline in timelines(store, shard, profile):
-            for row in rows.get(timeline.subject, ()):
+    for shard in range(records.shards):
+        for timeline in records.timelines(shard):
+            for row in rows.get(number_of(timeline.subject), ()):
                 if left == 0:
                     return
                 yield row, timeline
@@ -166,9 +165,9 @@ def _row(timeline: Timeline, stay: Stay, as_of: int, features: Sequence[Feature]
     return np.array(View(timeline, stay, as_of).row(features))
 
 
-def _stay_of(timeline: Timeline, encounter: str) -> Stay:
+def _stay_of(timeline: Timeline, encounter: str, pseudonyms: Pseudonyms) -> Stay:
     for stay in timeline.stays:
-        if encounter in stay.encounters:
+        if encounter in {pseudonyms.of("Encounter", name) for name in stay.encounters}:
             return stay
     raise StudyError(
         "the store lacks a stay of the study: it has changed since the matrix was made"

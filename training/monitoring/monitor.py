@@ -10,7 +10,6 @@ import numpy.typing as npt
 from fhir_mappings.errors import StudyError
 from fhir_mappings.profiles import SIMULATED, SiteProfile
 from fhir_mappings.records.instants import as_datetime, from_datetime
-from fhir_mappings.store import Store
 from training.findings import Measures
 from training.monitoring.alerts import (
     drifted_features,
@@ -34,6 +33,7 @@ from training.monitoring.unit_change import (
 from training.risk_model import RiskModel
 from training.study import Study
 from training.study_data import FloatArray
+from training.study_records import Records, StudyRecords, study_records
 
 BANDS = ("low", "moderate", "high")
 NOT_RECORDED = "not recorded"
@@ -41,7 +41,7 @@ NOT_RECORDED = "not recorded"
 
 
 def monitor(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     model: RiskModel,
     study: Study,
@@ -79,6 +79,7 @@ def monitor(
     """
     if since is not None and until is not None and until <= since:
         raise StudyError("the period ends before it begins")
+    store = study_records(store, profile)
     stays = stays_of_period(
         store,
         profile,
@@ -228,7 +229,7 @@ def _performance(model: RiskModel, study: Study, stays: PeriodStays, risks: Floa
 
 
 def _unit_changes(
-    store: Store,
+    store: StudyRecords,
     profile: SiteProfile,
     model: RiskModel,
     values: npt.NDArray[np.float32],

@@ -15,12 +15,12 @@ from fhir_mappings.errors import NoStaysError, RiskModelError, StudyError
 from fhir_mappings.events import DAY
 from fhir_mappings.features.declaration import Feature
 from fhir_mappings.profiles import SiteProfile
-from fhir_mappings.store import Store
 from training.cohort.attributes import ATTRIBUTES
 from training.cohort.selection import CohortRules
 from training.dataset import end_of_data, rows_for
 from training.findings import RunFacts
 from training.study_data import BoolArray
+from training.study_records import Records, study_records
 
 Progress = Callable[[str, int, int], None]
 """Told of each shard: what is being done, shards done, shards in all."""
@@ -49,7 +49,7 @@ class PeriodStays:
 
 
 def stays_of_period(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     features: Sequence[Feature],
     horizon_days: int,
@@ -90,6 +90,7 @@ def stays_of_period(
         discharged_from=since,
         discharged_before=until,
     )
+    store = study_records(store, profile)
     try:
         data = rows_for(store, profile, rules, features, progress=progress)
     except NoStaysError:

@@ -21,8 +21,8 @@ from fhir_mappings.concepts.units import Units, load_units
 from fhir_mappings.features.declaration import Feature
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.sources.reading import site_concepts
-from fhir_mappings.store import Store
 from training.risk_model import FeatureReference
+from training.study_records import Records, StudyRecords, study_records
 
 LEVELS = frozenset({"latest", "first", "minimum", "maximum", "mean"})
 """Measures whose value is in the unit of what is measured."""
@@ -131,7 +131,7 @@ def unit_change_in_refused(
 
 
 def refused_values(
-    store: Store,
+    store: Records,
     profile: SiteProfile,
     concepts: Collection[str],
     *,
@@ -153,7 +153,7 @@ def refused_values(
     units, tables = load_units(), site_concepts(profile)
     found: dict[str, list[npt.NDArray[np.float64]]] = {concept: [] for concept in concepts}
     read = dict.fromkeys(concepts, 0)
-    for code, unit, values in _measured(store, since, until):
+    for code, unit, values in _measured(study_records(store, profile), since, until):
         for concept in found.keys() & set(tables.of(code)):
             conversion = units.conversion(concept, unit)
             if conversion is None:
@@ -171,7 +171,7 @@ def refused_values(
 
 
 def _measured(
-    store: Store, since: int | None, until: int | None
+    store: StudyRecords, since: int | None, until: int | None
 ) -> Iterator[tuple[str, str | None, npt.NDArray[np.float64]]]:
     """Values on record by code and unit, shard by shard."""
     for table in store.tables(["time", "code", "value", "unit"]):

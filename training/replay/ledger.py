@@ -165,6 +165,27 @@ class Part:
         self._waiting = []
 
 
+def parts_before(store: Path, moment: datetime.datetime) -> list[Path]:
+    """The parts whose scores were all given before a moment, and what killed runs left of parts.
+
+    A part is named after the second in which its run began, and an unfinished one may be of a run
+    that goes on: it counts from the moment when it was last written to.
+
+    Args:
+        store: the event store's folder.
+        moment: with its time zone.
+    """
+    before = f"{moment.astimezone(datetime.UTC):%Y%m%dT%H%M%S}"
+    folder = store / LEDGER
+    whole = [path for path in folder.glob("[0-9]*.parquet") if path.name[: len(before)] < before]
+    left = [
+        path
+        for path in folder.glob(".*.unfinished")
+        if datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC) < moment
+    ]
+    return sorted(whole) + sorted(left)
+
+
 def find_score(store: Path, score_id: str) -> KeptScore:
     """The score of an id as it was first given.
 

@@ -48,6 +48,7 @@ FACETS = {
     },
     "urgency": {"emergency", "urgent", "elective", "routine", "unknown"},
     "payer": {"medicare", "medicaid", "private", "self_pay", "other"},
+    "purpose": {"care", "operations", "learning", "elsewhere"},
 }
 """Families whose members are the values of one of our facets."""
 
@@ -205,6 +206,7 @@ def test_systems_are_the_ones_that_records_are_spelt_with(name: str) -> None:
         "admit-source",
         "v3-ActCode",
         "v3-ActPriority",
+        "v3-ActReason",
         "coverage-selfpay",
     }
     version_two = {"v2-0004", "v2-0007", "v2-0023"}

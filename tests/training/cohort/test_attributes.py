@@ -12,6 +12,7 @@ from fhir_mappings.store import open_store
 from training.cohort.attributes import ATTRIBUTES, attributes
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
+from training.study_records import number_of
 from training.vocabulary import VocabularyRules
 
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-"
@@ -210,7 +211,7 @@ def test_a_study_says_of_each_stay_who_it_is_about(data):
     assert set(groups["language"]) == {"Spanish"}
     assert set(groups["payer"]) == {"Medicare"}
     assert groups["race"].tolist() == [None] * 11
-    by_hand = {f"p{number}": "male" if number % 2 else "female" for number in range(8)}
+    by_hand = {number_of(f"p{number}"): "male" if number % 2 else "female" for number in range(8)}
     assert groups["sex"].tolist() == [by_hand[subject] for subject in data.subjects]
 
 

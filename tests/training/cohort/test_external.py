@@ -6,6 +6,7 @@ from records import encounter, ingested, lab, left_for, ndjson, patient
 
 from fhir_mappings.errors import StudyError
 from fhir_mappings.profiles import load_profile
+from fhir_mappings.pseudonyms import store_pseudonyms
 from fhir_mappings.store import open_store
 from training.cohort.external import read_cohort
 from training.cohort.selection import CohortRules
@@ -94,9 +95,11 @@ def store(tmp_path):
 def test_the_stays_are_those_of_the_file_and_the_labels_are_its_own(store, cohort_file):
     external = read_cohort(cohort_file("encounter_id,label\na0,0\nb1,1\ned2,1\nr4,0\n"))
     data = study_data(store, DEFAULT, CohortRules(), external=external)
-    labels = dict(zip(data.stays["encounter_id"], data.outcome.tolist(), strict=True))
+    under = {store_pseudonyms(store.home).of("Encounter", n): n for n in ("b0", "b1", "b2", "r4")}
+    stays = [under[pseudonym] for pseudonym in data.stays["encounter_id"]]
+    labels = dict(zip(stays, data.outcome.tolist(), strict=True))
     assert labels == {"b0": False, "b1": True, "b2": True, "r4": False}
-    days = dict(zip(data.stays["encounter_id"], data.stays["days_to_readmission"], strict=True))
+    days = dict(zip(stays, data.stays["days_to_readmission"], strict=True))
     assert days["b2"] == pytest.approx(10)
     assert np.isnan([days["b0"], days["b1"], days["r4"]]).all()
 

@@ -10,6 +10,7 @@ from records import condition, encounter, ingested, lab, ndjson, patient
 from fhir_mappings.errors import StudyError
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
+from fhir_mappings.pseudonyms import store_pseudonyms
 from fhir_mappings.store import open_store
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
@@ -111,7 +112,8 @@ def test_a_diagnosis_without_a_time_is_only_assumed_to_be_known(tmp_path, record
     ingested(tmp_path / "store", ("a.ndjson", lines), profile=profile)
     with open_store(tmp_path / "store") as opened:
         data = study_data(opened, profile, CohortRules(follow_up=False))
-        first = data.subset(data.stays["encounter_id"].to_numpy() == "a")
+        stay = store_pseudonyms(opened.home).of("Encounter", "a")
+        first = data.subset(data.stays["encounter_id"].to_numpy() == stay)
         found = by_name(check_records(opened, profile, first))
     assert found["heart_failure"].stays == 1
     assert found["heart_failure"].assumed == assumed

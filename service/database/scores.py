@@ -1,0 +1,66 @@
+"""The scores that were given: kept once, never changed, found by their id or by their patient."""
+
+from collections.abc import Collection
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, insert, select, tuple_
+
+from service.database.tables import SCORES
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A score as it is kept. ``score_sealed`` is the whole answer; the rest is what it is found by.
+
+    ``made_at`` is microseconds UTC.
+    """
+
+    id: str
+    patient_index: str
+    encounter_index: str
+    unit: str | None
+    made_at: int
+    status: str
+    probability: float | None
+    band: str | None
+    model: str
+    version: str
+    score_sealed: bytes
+
+
+def keep(connection: Connection, row: Row) -> None:
+    """Keep a score."""
+    connection.execute(insert(SCORES).values(msgspec.structs.asdict(row)))
+
+
+def by_id(connection: Connection, score_id: str) -> Row | None:
+    """A score; None where there is none of that id."""
+    found = connection.execute(select(SCORES).where(SCORES.c.id == score_id)).one_or_none()
+    return None if found is None else Row(**found._mapping)
+
+
+def of_patient(
+    connection: Connection,
+    patient_index: str,
+    *,
+    units: Collection[str] | None,
+    after: str | None,
+    limit: int,
+) -> list[Row]:
+    """Scores of one patient, the newest first.
+
+    Args:
+        connection: to the database.
+        patient_index: the patient, by the keyed index.
+        units: only those of stays in these units; None for all, of unknown units too.
+        after: only those that come after the score of this id; none where it is none of these.
+        limit: at most so many.
+    """
+    wanted: list[ColumnElement[bool]] = [SCORES.c.patient_index == patient_index]
+    if units is not None:
+        wanted.append(SCORES.c.unit.in_(sorted(units)))
+    if after is not None:
+        behind = select(SCORES.c.made_at, SCORES.c.id).where(SCORES.c.id == after, *wanted)
+        wanted.append(tuple_(SCORES.c.made_at, SCORES.c.id) < behind.scalar_subquery())
+    newest_first = (SCORES.c.made_at.desc(), SCORES.c.id.desc())
+    found = connection.execute(select(SCORES).where(*wanted).order_by(*newest_first).limit(limit))
+    return [Row(**row._mapping) for row in found]

@@ -1,0 +1,32 @@
+"""Tokens that may be used once and were: one row each, until they have expired anyway."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert
+from sqlalchemy.exc import IntegrityError
+
+from service.database.tables import SEEN_TOKENS
+
+
+class SeenToken(NamedTuple):
+    """What is kept of a token."""
+
+    issuer: str
+    token_hash: str
+    until: int
+    """Microseconds UTC: from here on its own expiry refuses it."""
+
+
+def enter(connection: Connection, token: SeenToken, now: int) -> bool:
+    """Enter a token; False where it was entered before, by whichever process.
+
+    What has expired by ``now`` (microseconds UTC) is deleted on the way.
+    """
+    connection.execute(delete(SEEN_TOKENS).where(SEEN_TOKENS.c.until < now))
+    try:
+        # A savepoint: after a refused row, PostgreSQL takes nothing more in the same transaction.
+        with connection.begin_nested():
+            connection.execute(insert(SEEN_TOKENS).values(token._asdict()))
+    except IntegrityError:
+        return False
+    return True

@@ -1,0 +1,330 @@
+"""Scores as they are kept and read again: by whom, how much, and never without the audit."""
+
+import secrets
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from fhir_mappings.errors import ReadmitError
+from fhir_mappings.records.instants import as_datetime, from_datetime
+from service.audit.ledger import Entry
+from service.audit.vocabulary import Event
+from service.database import scores
+from service.identity.break_glass import through_glass
+from service.identity.caller import Caller
+from service.identity.errors import ForbiddenError, WhyRefused
+from service.identity.reach import reach_of
+from service.keeping import Keeping
+from service.protection.keys import Keys
+from service.protection.sealing import index_of, seal, unseal
+from service.score import NotScored, Score, Scored, encoded
+from service.score_list import PatientScores, ScoreSummary
+from service.views import ROLE_VIEWS, View, seen, view_of
+
+RESOURCE: Final = "RiskAssessment"
+"""What a score is in FHIR, and in scopes."""
+
+SCORE_CONTEXT: Final = "scores.score"
+
+MOST_LISTED: Final = 100
+"""How many scores one list may hold."""
+
+
+class ScoreNotFoundError(ReadmitError):
+    """There is no such score, or the caller may not see it: the answer is the same.
+
+    It would otherwise tell who is a patient here.
+    """
+
+    status = 404
+    title = "No such score"
+
+    def __init__(self, message: str = "There is no such score, or it is not for you.") -> None:
+        super().__init__(message)
+
+
+class Sight(NamedTuple):
+    """How somebody sees the scores of one patient in one unit."""
+
+    view: View
+    caller: Caller
+    """With the purpose of an emergency where the glass was needed."""
+
+
+def sight(
+    keeping: Keeping, caller: Caller, permission: str, *, patient: str, unit: str | None
+) -> Sight | WhyRefused:
+    """How a caller sees a stay of one unit, or why they do not.
+
+    Args:
+        keeping: the database and the keys.
+        caller: who asks; their role or scope for this access is checked already.
+        permission: of ``RiskAssessment``: ``c`` or ``r``.
+        patient: the Patient's id.
+        unit: the unit of the stay; None where it is not known.
+    """
+    reach = reach_of(caller, RESOURCE, permission)
+    if not reach.covers_patient(patient):
+        return "patient"
+    view = view_of(reach.roles_in(unit), is_system=reach.is_system)
+    if view is not View.WHOLE:
+        emergency = through_glass(keeping, caller, patient)
+        wider = view_of(reach.roles)
+        if emergency is not None and wider is not None:
+            return Sight(wider, emergency)
+    return "unit" if view is None else Sight(view, caller)
+
+
+def sight_before_scoring(
+    keeping: Keeping, caller: Caller, *, patient: str, unit: str | None
+) -> Sight:
+    """How a caller will see a score that is not made yet.
+
+    Raises:
+        ForbiddenError: if the stay is of another unit than theirs, or of another patient than the
+            token is for.
+    """
+    found = sight(keeping, caller, "c", patient=patient, unit=unit)
+    if isinstance(found, Sight):
+        return found
+    words = "The stay is not of a unit of the caller's."
+    if found == "patient":
+        words = "The access is for another patient."
+    raise ForbiddenError(words, why=found, patient=patient)
+
+
+def keep_score(
+    keeping: Keeping, caller: Caller, score: Score, *, unit: str | None, route: str
+) -> Score:
+    """Keep a score and enter it in the audit, both or neither; give it with its id.
+
+    Raises:
+        DatabaseError: if it cannot be kept: then it must not be answered.
+        AuditError: if the audit's anchor cannot be written: likewise.
+    """
+    kept = msgspec.structs.replace(score, score_id=secrets.token_hex(16))
+    with keeping.audit.recorded() as work:
+        scores.keep(work.connection, _row(keeping.keys, kept, unit))
+        work.record(
+            Entry(
+                event=Event.SCORE_GIVEN,
+                caller=caller,
+                patient=score.subject,
+                route=route,
+                details={
+                    "score_id": _id_of(kept),
+                    "status": score.status,
+                    "model": score.model.name,
+                    "version": score.model.version,
+                    "unit": unit,
+                },
+            )
+        )
+    return kept
+
+
+def read_score(
+    keeping: Keeping,
+    caller: Caller,
+    score_id: str,
+    *,
+    opted_out: Collection[str],
+    route: str,
+) -> Score:
+    """A score that was given before, as the caller sees it; the audit has it before they do.
+
+    Args:
+        keeping: the database, the keys and the audit.
+        caller: who asks; their role or scope for this access is checked already.
+        score_id: the score's id.
+        opted_out: the patients who do not want it. What they were told before is not shown either.
+        route: the template of the path.
+
+    Raises:
+        ScoreNotFoundError: if there is none, or none for this caller.
+        DatabaseError: if it cannot be read, or entered in the audit.
+    """
+    with keeping.database.reading() as connection:
+        row = scores.by_id(connection, score_id)
+    if row is None:
+        _refuse(keeping, caller, "r", "unknown", patient=None, route=route)
+        raise ScoreNotFoundError
+    score = opened(keeping.keys, row)
+    found = sight(keeping, caller, "r", patient=score.subject, unit=row.unit)
+    if isinstance(found, Sight) and score.subject in opted_out:
+        found = "opted_out"
+    if not isinstance(found, Sight):
+        _refuse(keeping, caller, "r", found, patient=score.subject, route=route)
+        raise ScoreNotFoundError
+    keeping.audit.record(
+        Entry(
+            event=Event.SCORE_READ,
+            caller=found.caller,
+            patient=score.subject,
+            route=route,
+            details={"score_id": score_id, "view": found.view.value},
+        )
+    )
+    return seen(score, found.view, keeping.keys)
+
+
+def list_scores(
+    keeping: Keeping,
+    caller: Caller,
+    patient: str,
+    *,
+    opted_out: Collection[str],
+    after: str | None,
+    limit: int,
+    route: str,
+) -> PatientScores:
+    """The scores of one patient that the caller may see, the newest first.
+
+    Whoever sees patients by pseudonym asks by pseudonym: an answer to a patient's own id would tell
+    whose pseudonym it is.
+
+    Args:
+        keeping: the database, the keys and the audit.
+        caller: who asks; their role or scope for this access is checked already.
+        patient: the Patient's id, or the pseudonym.
+        opted_out: the patients who do not want it.
+        after: the id of a score of this list, to go on behind it.
+        limit: at most so many.
+        route: the template of the path.
+
+    Raises:
+        ScoreNotFoundError: if there is no score of this patient, or none for this caller.
+        DatabaseError: if they cannot be read, or entered in the audit.
+    """
+    reading = _reading(keeping, caller, patient)
+    with keeping.database.reading() as connection:
+        rows = scores.of_patient(
+            connection, reading.patient_index, units=reading.units, after=after, limit=limit + 1
+        )
+        known = bool(rows) or scores.of_patient(
+            connection, reading.patient_index, units=None, after=None, limit=1
+        )
+    shown = [(row, opened(keeping.keys, row)) for row in rows[:limit]]
+    subject = shown[0][1].subject if shown else patient if reading.view is View.WHOLE else None
+    why: WhyRefused | None = None
+    if not reading.covers:
+        why = "patient"
+    elif not shown:
+        why = "unit" if known else "unknown"
+    elif subject in opted_out:
+        why = "opted_out"
+    if why is not None:
+        _refuse(keeping, caller, "s", why, patient=subject, route=route)
+        raise ScoreNotFoundError
+    keeping.audit.record(
+        Entry(
+            event=Event.SCORES_LISTED,
+            caller=reading.caller,
+            patient=subject,
+            route=route,
+            details={"count": len(shown), "view": reading.view.value},
+        )
+    )
+    listed = PatientScores(
+        patient=shown[0][1].subject,
+        scores=tuple(_summary(row, score) for row, score in shown),
+        next=rows[limit - 1].id if len(rows) > limit else None,
+    )
+    return seen(listed, reading.view, keeping.keys)
+
+
+class _Reading(NamedTuple):
+    """How a caller reads the list of one patient."""
+
+    patient_index: str
+    view: View
+    units: frozenset[str] | None
+    covers: bool
+    caller: Caller
+
+
+def _reading(keeping: Keeping, caller: Caller, patient: str) -> _Reading:
+    reach = reach_of(caller, RESOURCE, "s")
+    view = view_of(reach.roles, is_system=reach.is_system) or View.WITHOUT_IDENTITY
+    index = patient
+    covers = reach.patient is None or index_of(keeping.keys, "patient", reach.patient) == patient
+    if view is View.WHOLE:
+        index = index_of(keeping.keys, "patient", patient)
+        covers = reach.covers_patient(patient)
+    # Roles with a narrower view show no stay that the wider ones do not reach: the two kinds of
+    # name side by side would tell whose pseudonym it is.
+    seeing = reach._replace(roles=frozenset(r for r in reach.roles if ROLE_VIEWS[r] is view))
+    if seeing.covers_unit(None):
+        return _Reading(index, view, None, covers, caller)
+    emergency = through_glass(keeping, caller, patient) if view is View.WHOLE else None
+    if emergency is not None:
+        return _Reading(index, view, None, covers, emergency)
+    return _Reading(index, view, reach.own_units, covers, caller)
+
+
+def opened(keys: Keys, row: scores.Row) -> Score:
+    """The whole of a score that is kept.
+
+    Raises:
+        KeysError: if it was sealed with another key, or was changed.
+    """
+    text = unseal(keys, row.score_sealed, SCORE_CONTEXT)
+    return msgspec.json.decode(text, type=Scored | NotScored)
+
+
+def _refuse(
+    keeping: Keeping,
+    caller: Caller,
+    permission: str,
+    why: WhyRefused,
+    *,
+    patient: str | None,
+    route: str,
+) -> None:
+    """Enter that somebody was turned away who is only told that there is nothing."""
+    keeping.audit.record(
+        Entry(
+            event=Event.ACCESS_REFUSED,
+            caller=caller,
+            outcome="refused",
+            patient=patient,
+            route=route,
+            details={"needed": f"{RESOURCE}.{permission}", "why": why},
+        )
+    )
+
+
+def _row(keys: Keys, score: Score, unit: str | None) -> scores.Row:
+    return scores.Row(
+        id=_id_of(score),
+        patient_index=index_of(keys, "patient", score.subject),
+        encounter_index=index_of(keys, "encounter", score.encounter_id),
+        unit=unit,
+        made_at=from_datetime(datetime.now(UTC)),
+        status=score.status,
+        probability=score.probability if isinstance(score, Scored) else None,
+        band=score.band if isinstance(score, Scored) else None,
+        model=score.model.name,
+        version=score.model.version,
+        score_sealed=seal(keys, encoded(score).decode(), SCORE_CONTEXT),
+    )
+
+
+def _id_of(score: Score) -> str:
+    assert isinstance(score.score_id, str)  # noqa: S101  it was given one to be kept by
+    return score.score_id
+
+
+def _summary(row: scores.Row, score: Score) -> ScoreSummary:
+    return ScoreSummary(
+        score_id=row.id,
+        encounter_id=score.encounter_id,
+        made_at=as_datetime(row.made_at).isoformat(timespec="seconds"),
+        status=score.status,
+        probability=row.probability,
+        band=row.band,
+        unit=row.unit,
+        model=score.model,
+    )

@@ -1,0 +1,43 @@
+"""Roles, and what each may do, in the words of whoever has them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from service.identity.roles import ROLES, Role
+
+ROLE_NAMES: Final = {
+    Role.CLINICIAN: "clinician",
+    Role.CARE_MANAGER: "care manager",
+    Role.DATA_SCIENTIST: "data scientist",
+    Role.AUDITOR: "auditor",
+    Role.ADMINISTRATOR: "administrator",
+}
+
+ACCESS: Final = {
+    ("RiskAssessment", "c"): "ask for the risk of a stay",
+    ("RiskAssessment", "r"): "read a risk that was given before",
+    ("RiskAssessment", "s"): "list the risks that were given",
+    ("DocumentReference", "r"): "read what the model is and how it did",
+    ("DocumentReference", "s"): "list the documents about the model",
+    ("Consent", "c"): "open a record beyond your units in an emergency, with a reason that is kept",
+    ("AuditEvent", "r"): "read who saw what",
+    ("AuditEvent", "s"): "search in who saw what",
+    ("Device", "r"): "read how the service is doing",
+    ("Device", "s"): "search in how the service was doing",
+}
+"""Each kind of access that a role has, as what a person does with it."""
+
+
+def role_names(roles: Iterable[Role]) -> str:
+    """Some roles in words, in the order in which they are declared."""
+    held = frozenset(roles)
+    return ", ".join(name for role, name in ROLE_NAMES.items() if role in held)
+
+
+def may_do(role: Role) -> tuple[str, ...]:
+    """What a role may do. What has no words here is named by its scope: it must not be hidden."""
+    return tuple(
+        ACCESS.get((scope.resource, permission), f"{scope.resource}.{permission}")
+        for scope in ROLES[role].scopes
+        for permission in scope.permissions
+    )

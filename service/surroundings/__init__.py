@@ -1,0 +1,1 @@
+"""What surrounds every request: for whom, by which way, how often, and under which headers."""

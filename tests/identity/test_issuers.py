@@ -1,0 +1,127 @@
+"""Whom to trust is a file; what is wrong in it is named, never quoted, and stops the start."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from openid_provider import new_key
+
+from service.identity.issuers import read_trusted
+from service.identity.roles import Role
+from service.settings import Settings, SettingsError
+
+ISSUER = """
+[[issuer]]
+issuer = "https://id.hospital.example"
+audience = "readmit"
+"""
+CLIENT = """
+[[client]]
+client_id = "night-batch"
+scopes = "system/RiskAssessment.crs"
+jwks_file = "batch.json"
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    key = new_key("ES384").as_dict(private=False)
+    (tmp_path / "batch.json").write_bytes(msgspec.json.encode({"keys": [key]}))
+
+    def read(text: str | bytes, **settings):
+        file = tmp_path / "trusted.toml"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_trusted(Settings(issuers=file, **settings))
+
+    return read
+
+
+def test_without_a_file_nobody_is_trusted():
+    trusted = read_trusted(Settings())
+    assert (trusted.issuers, trusted.clients) == ({}, {})
+
+
+def test_issuers_and_clients_are_read_and_nobody_is_asked(read):
+    rule = '[[issuer.role]]\nclaim = "roles"\nvalue = "ward"\nrole = "care_manager"\n'
+    trusted = read(ISSUER + rule + CLIENT)
+    issuer = trusted.issuers["https://id.hospital.example"].declared
+    assert issuer.role[0].role is Role.CARE_MANAGER
+    assert issuer.algorithms == ("RS256",)
+    assert [str(scope) for scope in trusted.clients["night-batch"].scopes] == [
+        "system/RiskAssessment.crs"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "element"),
+    [
+        (ISSUER + 'colour = "canary"', "issuer[0]"),
+        (ISSUER + 'algorithms = ["HS256"]', "issuer[0].algorithms"),
+        (ISSUER + 'algorithms = ["none"]', "issuer[0].algorithms"),
+        (ISSUER + 'algorithms = ["RS512"]', "issuer[0].algorithms"),
+        (ISSUER + "algorithms = []", "issuer[0].algorithms"),
+        (ISSUER + 'client_id = "readmit"', "issuer[0].client_id"),
+        (ISSUER + 'jwks_uri = "http://canary.example/jwks"', "issuer[0].jwks_uri"),
+        (ISSUER + 'token_endpoint = "canary"', "issuer[0].token_endpoint"),
+        (ISSUER + 'system_scopes = "user/RiskAssessment.r"', "issuer[0].system_scopes"),
+        (ISSUER + '[[issuer.role]]\nclaim="a"\nvalue="b"\nrole="canary"', "role"),
+        (ISSUER + ISSUER, "issuer"),
+        (ISSUER.replace("https://id.hospital.example", "http://id.canary.example"), "issuer[0]"),
+        (ISSUER.replace('"readmit"', '""'), "issuer[0].audience"),
+        ('[[issuer]]\nissuer = "https://id.canary.example"', "audience"),
+        (ISSUER.replace("https://id.hospital.example", "http://127.0.0.1:8000"), "issuer"),
+        (CLIENT + CLIENT, "client"),
+        (CLIENT + 'jwks_uri = "https://canary.example"', "client[0]"),
+        (CLIENT.replace("batch.json", "absent.json"), "client[0].jwks_file"),
+        (CLIENT.replace("batch.json", "trusted.toml"), "client[0].jwks_file"),
+        (CLIENT.replace('jwks_file = "batch.json"', ""), "client[0]"),
+        (CLIENT.replace("system/", "patient/"), "client[0].scopes"),
+        (CLIENT.replace("system/RiskAssessment.crs", ""), "client[0].scopes"),
+        (CLIENT.replace("RiskAssessment.crs", "RiskAssessment.canary"), "client[0].scopes"),
+        ("canary =", "TOML"),
+        (b"\xff", "UTF-8"),
+    ],
+)
+def test_what_is_wrong_is_named_and_not_quoted(read, text, element):
+    with pytest.raises(SettingsError) as caught:
+        read(text)
+    message = str(caught.value)
+    assert "READMIT_ISSUERS" in message
+    assert element in message
+    assert "canary" not in message
+
+
+def test_a_client_needs_a_key_that_it_may_sign_with(read, tmp_path):
+    key = new_key("ES256").as_dict(private=False)
+    (tmp_path / "batch.json").write_bytes(msgspec.json.encode({"keys": [key]}))
+    with pytest.raises(SettingsError, match="RS384 or ES384"):
+        read(CLIENT)
+
+
+def test_a_file_that_is_not_there_is_said_to_be(tmp_path):
+    with pytest.raises(SettingsError, match="READMIT_ISSUERS: No such file"):
+        read_trusted(Settings(issuers=tmp_path / "absent.toml"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://readmit.example", "https://readmit.example/", "readmit.example", "https://a b"]
+)
+def test_the_services_own_url_is_an_origin_that_callers_can_trust(url):
+    with pytest.raises(ValueError, match="public_url"):
+        Settings(public_url=url)
+
+
+def test_the_services_own_url_is_this_machines_where_none_is_set():
+    assert Settings(port=8123).own_url == "http://127.0.0.1:8123"
+    assert Settings(public_url="https://readmit.example").own_url == "https://readmit.example"
+
+
+def test_the_file_in_the_operators_guide_is_one(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "operator.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    key = new_key("ES384").as_dict(private=False)
+    (tmp_path / "night-batch.jwks.json").write_bytes(msgspec.json.encode({"keys": [key]}))
+    (tmp_path / "trusted.toml").write_text(example, encoding="utf-8")
+    trusted = read_trusted(Settings(issuers=tmp_path / "trusted.toml"))
+    assert (len(trusted.issuers), len(trusted.clients)) == (2, 1)
