@@ -53,6 +53,15 @@ class Sight(NamedTuple):
     """With the purpose of an emergency where the glass was needed."""
 
 
+class KeptScore(NamedTuple):
+    """A score that is kept, as somebody sees it."""
+
+    score: Score
+    made_at: datetime
+    """When it was given, UTC: in a view without identity only its year may be told."""
+    view: View = View.WHOLE
+
+
 def sight(
     keeping: Keeping, caller: Caller, permission: str, *, patient: str, unit: str | None
 ) -> Sight | WhyRefused:
@@ -97,7 +106,7 @@ def sight_before_scoring(
 
 def keep_score(
     keeping: Keeping, caller: Caller, score: Score, *, unit: str | None, route: str
-) -> Score:
+) -> KeptScore:
     """Keep a score and enter it in the audit, both or neither; give it with its id.
 
     Raises:
@@ -105,8 +114,9 @@ def keep_score(
         AuditError: if the audit's anchor cannot be written: likewise.
     """
     kept = msgspec.structs.replace(score, score_id=secrets.token_hex(16))
+    made_at = datetime.now(UTC)
     with keeping.audit.recorded() as work:
-        scores.keep(work.connection, _row(keeping.keys, kept, unit))
+        scores.keep(work.connection, _row(keeping.keys, kept, unit, made_at))
         work.record(
             Entry(
                 event=Event.SCORE_GIVEN,
@@ -122,7 +132,7 @@ def keep_score(
                 },
             )
         )
-    return kept
+    return KeptScore(kept, made_at)
 
 
 def read_score(
@@ -132,7 +142,8 @@ def read_score(
     *,
     opted_out: Collection[str],
     route: str,
-) -> Score:
+    only_scored: bool = False,
+) -> KeptScore:
     """A score that was given before, as the caller sees it; the audit has it before they do.
 
     Args:
@@ -141,6 +152,7 @@ def read_score(
         score_id: the score's id.
         opted_out: the patients who do not want it. What they were told before is not shown either.
         route: the template of the path.
+        only_scored: whether a stay that was not scored counts as none.
 
     Raises:
         ScoreNotFoundError: if there is none, or none for this caller.
@@ -148,7 +160,7 @@ def read_score(
     """
     with keeping.database.reading() as connection:
         row = scores.by_id(connection, score_id)
-    if row is None:
+    if row is None or (only_scored and row.status != Scored.status):
         _refuse(keeping, caller, "r", "unknown", patient=None, route=route)
         raise ScoreNotFoundError
     score = opened(keeping.keys, row)
@@ -167,7 +179,8 @@ def read_score(
             details={"score_id": score_id, "view": found.view.value},
         )
     )
-    return seen(score, found.view, keeping.keys)
+    shown = seen(score, found.view, keeping.keys)
+    return KeptScore(shown, as_datetime(row.made_at), found.view)
 
 
 def list_scores(
@@ -296,13 +309,13 @@ def _refuse(
     )
 
 
-def _row(keys: Keys, score: Score, unit: str | None) -> scores.Row:
+def _row(keys: Keys, score: Score, unit: str | None, made_at: datetime) -> scores.Row:
     return scores.Row(
         id=_id_of(score),
         patient_index=index_of(keys, "patient", score.subject),
         encounter_index=index_of(keys, "encounter", score.encounter_id),
         unit=unit,
-        made_at=from_datetime(datetime.now(UTC)),
+        made_at=from_datetime(made_at),
         status=score.status,
         probability=score.probability if isinstance(score, Scored) else None,
         band=score.band if isinstance(score, Scored) else None,
