@@ -161,14 +161,14 @@ def read_score(
     with keeping.database.reading() as connection:
         row = scores.by_id(connection, score_id)
     if row is None or (only_scored and row.status != Scored.status):
-        _refuse(keeping, caller, "r", "unknown", patient=None, route=route)
+        refuse(keeping, caller, "r", "unknown", patient=None, route=route)
         raise ScoreNotFoundError
     score = opened(keeping.keys, row)
     found = sight(keeping, caller, "r", patient=score.subject, unit=row.unit)
     if isinstance(found, Sight) and score.subject in opted_out:
         found = "opted_out"
     if not isinstance(found, Sight):
-        _refuse(keeping, caller, "r", found, patient=score.subject, route=route)
+        refuse(keeping, caller, "r", found, patient=score.subject, route=route)
         raise ScoreNotFoundError
     keeping.audit.record(
         Entry(
@@ -211,7 +211,7 @@ def list_scores(
         ScoreNotFoundError: if there is no score of this patient, or none for this caller.
         DatabaseError: if they cannot be read, or entered in the audit.
     """
-    reading = _reading(keeping, caller, patient)
+    reading = reading_of(keeping, caller, patient)
     with keeping.database.reading() as connection:
         rows = scores.of_patient(
             connection, reading.patient_index, units=reading.units, after=after, limit=limit + 1
@@ -229,7 +229,7 @@ def list_scores(
     elif subject in opted_out:
         why = "opted_out"
     if why is not None:
-        _refuse(keeping, caller, "s", why, patient=subject, route=route)
+        refuse(keeping, caller, "s", why, patient=subject, route=route)
         raise ScoreNotFoundError
     keeping.audit.record(
         Entry(
@@ -248,7 +248,7 @@ def list_scores(
     return seen(listed, reading.view, keeping.keys)
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """How a caller reads the list of one patient."""
 
     patient_index: str
@@ -258,7 +258,8 @@ class _Reading(NamedTuple):
     caller: Caller
 
 
-def _reading(keeping: Keeping, caller: Caller, patient: str) -> _Reading:
+def reading_of(keeping: Keeping, caller: Caller, patient: str) -> Reading:
+    """How a caller reads the list of one patient, whom they name as their view names patients."""
     reach = reach_of(caller, RESOURCE, "s")
     view = view_of(reach.roles, is_system=reach.is_system) or View.WITHOUT_IDENTITY
     index = patient
@@ -270,11 +271,11 @@ def _reading(keeping: Keeping, caller: Caller, patient: str) -> _Reading:
     # name side by side would tell whose pseudonym it is.
     seeing = reach._replace(roles=frozenset(r for r in reach.roles if ROLE_VIEWS[r] is view))
     if seeing.covers_unit(None):
-        return _Reading(index, view, None, covers, caller)
+        return Reading(index, view, None, covers, caller)
     emergency = through_glass(keeping, caller, patient) if view is View.WHOLE else None
     if emergency is not None:
-        return _Reading(index, view, None, covers, emergency)
-    return _Reading(index, view, reach.own_units, covers, caller)
+        return Reading(index, view, None, covers, emergency)
+    return Reading(index, view, reach.own_units, covers, caller)
 
 
 def opened(keys: Keys, row: scores.Row) -> Score:
@@ -287,7 +288,7 @@ def opened(keys: Keys, row: scores.Row) -> Score:
     return msgspec.json.decode(text, type=Scored | NotScored)
 
 
-def _refuse(
+def refuse(
     keeping: Keeping,
     caller: Caller,
     permission: str,

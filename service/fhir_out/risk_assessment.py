@@ -16,12 +16,20 @@ from fhir.resources.R4B.provenance import Provenance
 from fhir.resources.R4B.riskassessment import RiskAssessment
 
 from service.score import ModelIdentity, Reason, Scored
+from service.views import View
 
 AIAST: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "AIAST",
     "display": "Artificial Intelligence asserted",
 }
+PSEUDED: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "PSEUDED",
+    "display": "pseudonymized",
+}
+PSEUDONYM: Final = "urn:readmit:pseudonym"
+"""The system of the names by which a view without identity speaks of patients and encounters."""
 OUTCOME: Final = {"text": "Unplanned inpatient admission"}
 RISK_BANDS: Final = "http://terminology.hl7.org/CodeSystem/risk-probability"
 """R4's example value set of ``qualitativeRisk``: low, moderate and high are among its codes."""
@@ -51,25 +59,54 @@ def device(model: ModelIdentity) -> Device:
     )
 
 
-def risk_assessment(score: Scored, score_id: str) -> RiskAssessment:
-    """A score as RiskAssessment; ``basis`` is the evidence, ``whenPeriod`` the days it covers."""
-    begin = _begin(score)
+def risk_assessment(
+    score: Scored,
+    score_id: str,
+    made_at: datetime | None = None,
+    view: View = View.WHOLE,
+) -> RiskAssessment:
+    """A score as RiskAssessment; ``basis`` is the evidence, ``whenPeriod`` the days it covers.
+
+    Args:
+        score: the score, as it is seen.
+        score_id: its id, which is the assessment's.
+        made_at: when it was given, with a timezone; by default, the moment it is as of.
+        view: how it is seen. Without identity, patient and encounter are pseudonyms, no reference
+            leads to them, and of every moment the year is left.
+    """
+    whole = view is View.WHOLE
+    meta: dict[str, Any] = {"security": [AIAST] if whole else [AIAST, PSEUDED]}
+    occurrence = score.as_of
+    if made_at is not None:
+        moment = made_at.astimezone(UTC)
+        occurrence = moment.isoformat(timespec="seconds") if whole else f"{moment.year:04}"
+        if whole:
+            meta["lastUpdated"] = moment.isoformat(timespec="milliseconds")
     return RiskAssessment.model_validate(
         {
             "resourceType": "RiskAssessment",
             "id": score_id,
-            "meta": {"security": [AIAST]},
+            "meta": meta,
             "status": "final",
             "method": {"text": f"{score.model.name}, version {score.model.version}"},
             "code": {"text": f"Risk of unplanned readmission within {score.horizon_days} days"},
-            "subject": {"reference": f"Patient/{score.subject}"},
-            "encounter": {"reference": f"Encounter/{score.encounter_id}"},
-            "occurrenceDateTime": score.as_of,
-            "performer": {"reference": f"Device/{device_id(score.model)}"},
+            "subject": _whom("Patient", score.subject, view),
+            "encounter": _whom("Encounter", score.encounter_id, view),
+            "occurrenceDateTime": occurrence,
+            "performer": {
+                "reference": f"Device/{device_id(score.model)}",
+                "display": f"{score.model.name}, version {score.model.version}",
+            },
             **_basis(score),
-            "prediction": [_prediction(score, begin)],
+            "prediction": [_prediction(score, view)],
         }
     )
+
+
+def _whom(kind: str, name: str, view: View) -> dict[str, Any]:
+    if view is View.WHOLE:
+        return {"reference": f"{kind}/{name}"}
+    return {"type": kind, "identifier": {"system": PSEUDONYM, "value": name}}
 
 
 def _begin(score: Scored) -> datetime:
@@ -82,7 +119,7 @@ def _basis(score: Scored) -> dict[str, Any]:
     return {"basis": [{"reference": source} for source in records]} if records else {}
 
 
-def _prediction(score: Scored, begin: datetime) -> dict[str, Any]:
+def _prediction(score: Scored, view: View) -> dict[str, Any]:
     prediction: dict[str, Any] = {
         "outcome": OUTCOME,
         "probabilityDecimal": round(score.probability, 6),
@@ -90,15 +127,22 @@ def _prediction(score: Scored, begin: datetime) -> dict[str, Any]:
             "coding": [{"system": RISK_BANDS, "code": score.band}],
             "text": score.band,
         },
-        "whenPeriod": {
-            "start": begin.isoformat(timespec="seconds"),
-            "end": (begin + timedelta(days=score.horizon_days)).isoformat(timespec="seconds"),
-        },
+        # Of a year there is no 30th day after it.
+        "whenPeriod": _period(score) if view is View.WHOLE else {"start": score.as_of},
         "rationale": _rationale(score.reasons),
     }
     if score.comparison is not None and score.comparison.ratio is not None:
         prediction["relativeRisk"] = round(score.comparison.ratio, 4)
     return {name: value for name, value in prediction.items() if value != ""}
+
+
+def _period(score: Scored) -> dict[str, str]:
+    """The days that the risk covers."""
+    begin = _begin(score)
+    return {
+        "start": begin.isoformat(timespec="seconds"),
+        "end": (begin + timedelta(days=score.horizon_days)).isoformat(timespec="seconds"),
+    }
 
 
 def _rationale(reasons: tuple[Reason, ...]) -> str:
@@ -134,7 +178,6 @@ def flag(score: Scored, score_id: str) -> Flag | None:
     """A banner for the chart of a patient at high risk, for as long as the risk is about."""
     if score.band != "high":
         return None
-    begin = _begin(score)
     category = "http://terminology.hl7.org/CodeSystem/flag-category"
     return Flag.model_validate(
         {
@@ -148,10 +191,7 @@ def flag(score: Scored, score_id: str) -> Flag | None:
             },
             "subject": {"reference": f"Patient/{score.subject}"},
             "encounter": {"reference": f"Encounter/{score.encounter_id}"},
-            "period": {
-                "start": begin.isoformat(timespec="seconds"),
-                "end": (begin + timedelta(days=score.horizon_days)).isoformat(timespec="seconds"),
-            },
+            "period": _period(score),
             "author": {"reference": f"Device/{device_id(score.model)}"},
         }
     )

@@ -205,6 +205,15 @@ def prepared(client: Any) -> int:
 # What every route that touches a patient is asked with; a new one fails until it is here.
 TOUCHING = {
     "POST /v1/score": lambda client: client.score(),
+    "POST /fhir/$readmission-risk": lambda client: client.request(
+        "POST", "/fhir/$readmission-risk", json=examples.BUNDLE
+    ),
+    "GET /fhir/RiskAssessment/{score_id}": lambda client: client.get(
+        f"/fhir/RiskAssessment/{client.kept}"
+    ),
+    "GET /fhir/RiskAssessment": lambda client: client.get(
+        "/fhir/RiskAssessment", params={"patient": PATIENT}
+    ),
     "GET /v1/patients/{id}/disclosures": lambda client: client.get(PATH.format("p")),
     "GET /v1/scores/{score_id}": lambda client: client.get(f"/v1/scores/{client.kept}"),
     "GET /v1/patients/{patient_id}/scores": lambda client: client.get(
