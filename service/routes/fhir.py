@@ -52,7 +52,13 @@ def json_alone(
         raise FormatError("_format: FHIR is answered as JSON alone")
 
 
-router = APIRouter(tags=["fhir"], dependencies=[Depends(json_alone)])
+class FHIR(Response):
+    """A resource, as FHIR JSON."""
+
+    media_type = MEDIA_TYPE
+
+
+router = APIRouter(tags=["fhir"], dependencies=[Depends(json_alone)], default_response_class=FHIR)
 
 _RECORDS: Final[dict[str, Any]] = {
     "required": True,
@@ -266,7 +272,7 @@ def _read(here: Serving, caller: Caller, score_id: str) -> Response:
 
 
 def _fhir(resource: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(resource), media_type=MEDIA_TYPE)
+    return FHIR(msgspec.json.encode(resource))
 
 
 def _refuse_other_parameters(request: Request) -> None:
