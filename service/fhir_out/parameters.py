@@ -31,7 +31,7 @@ class _Header(msgspec.Struct, gc=False, rename="camel"):
 
 class _Parameter(msgspec.Struct, gc=False, rename="camel"):
     name: str
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw(b"")
     value_string: str | None = None
     value_id: str | None = None
     value_date_time: str | None = None
@@ -70,7 +70,7 @@ def read_inputs(body: bytes, encounter: str | None, as_of: str | None) -> Inputs
         sent = _parameters.decode(body).parameter
     except msgspec.DecodeError:
         raise NotFHIRError("Parameters: an element is of another type than R4's") from None
-    records = [bytes(one.resource) for one in sent if one.name == RECORD and one.resource]
+    records = [bytes(one.resource) for one in sent if one.name == RECORD and bytes(one.resource)]
     encounters = [one.value_id or one.value_string for one in sent if one.name == ENCOUNTER]
     moments = [one.value_date_time or one.value_string for one in sent if one.name == AS_OF]
     if len(records) + len(encounters) + len(moments) < len(sent):
