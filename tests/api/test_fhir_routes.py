@@ -1,6 +1,8 @@
 """The FHIR side: what it claims it does, what it sends is R4, and a probability is a fraction."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from service import examples
 from service.fhir_out import examples as fhir_examples
 from service.fhir_out.capability import INTERACTIONS, OPERATIONS
+from service.fhir_out.search import NAMES
 from service.identity.access import accesses
 from service.score import Scored
 
@@ -351,3 +354,8 @@ def test_the_documented_examples_are_what_the_code_makes_and_valid() -> None:
     for one in made.values():
         valid(one)
     assert isinstance(examples.SCORED, Scored)
+
+
+def test_every_search_parameter_is_in_the_guide() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "fhir-out.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z_]+)` \|", guide, re.MULTILINE)) == NAMES
