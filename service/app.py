@@ -13,6 +13,7 @@ from service.middleware import Surroundings
 from service.pages.errors import error_page
 from service.routes import (
     disclosures,
+    fhir,
     health,
     home,
     metrics,
@@ -34,7 +35,8 @@ DESCRIPTION = """\
 The risk that a patient comes back to hospital, unplanned, within 30 days of discharge: predicted
 from FHIR R4 records and explained down to the record behind each reason.
 
-Every error is `application/problem+json` (RFC 9457) and quotes nothing of what was sent.
+Every error is `application/problem+json` (RFC 9457), below `/fhir` an OperationOutcome, and quotes
+nothing of what was sent.
 A probability is a fraction: 0.25 is 25 %.
 """
 
@@ -85,6 +87,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         description=DESCRIPTION,
         openapi_tags=[
             {"name": "score", "description": "The risk of one stay."},
+            {"name": "fhir", "description": "The risk as FHIR R4."},
             {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
             {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
@@ -99,7 +102,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     problems.install(app, error_page)
     refusals.install(app, error_page)
     for routes in (
-        *(score, patients, model, disclosures, oauth, health, metrics),
+        *(score, fhir, patients, model, disclosures, oauth, health, metrics),
         *(home, sign_in),
     ):
         app.include_router(routes.router)

@@ -279,6 +279,7 @@ _PROBLEMS: Final = {
     401: ("unauthenticated", "Not identified", "Send a valid access token, or sign in."),
     403: ("forbidden", "Not allowed", "This needs the scope RiskAssessment.c."),
     404: ("score-not-found", "No such score", "There is no such score, or it is not for you."),
+    406: ("format", "Not in this format", "_format: FHIR is answered as JSON alone"),
     408: (
         "slow-body",
         "The request took too long to arrive",

@@ -54,6 +54,15 @@ class Sight(NamedTuple):
     """With the purpose of an emergency where the glass was needed."""
 
 
+class KeptScore(NamedTuple):
+    """A score that is kept, as somebody sees it."""
+
+    score: Score
+    made_at: datetime
+    """When it was given, UTC: in a view without identity only its year may be told."""
+    view: View = View.WHOLE
+
+
 def sight(
     keeping: Keeping, caller: Caller, permission: str, *, patient: str, unit: str | None
 ) -> Sight | WhyRefused:
@@ -98,7 +107,7 @@ def sight_before_scoring(
 
 def keep_score(
     keeping: Keeping, caller: Caller, score: Score, *, unit: str | None, route: str
-) -> Score:
+) -> KeptScore:
     """Keep a score and enter it in the audit, both or neither; give it with its id.
 
     Raises:
@@ -106,8 +115,9 @@ def keep_score(
         AuditError: if the audit's anchor cannot be written: likewise.
     """
     kept = msgspec.structs.replace(score, score_id=secrets.token_hex(16))
+    made_at = datetime.now(UTC)
     with keeping.audit.recorded() as work:
-        scores.keep(work.connection, _row(keeping.keys, kept, unit))
+        scores.keep(work.connection, _row(keeping.keys, kept, unit, made_at))
         work.record(
             Entry(
                 event=Event.SCORE_GIVEN,
@@ -123,7 +133,7 @@ def keep_score(
                 },
             )
         )
-    return kept
+    return KeptScore(kept, made_at)
 
 
 def read_score(
@@ -133,7 +143,8 @@ def read_score(
     *,
     opted_out: Collection[str],
     route: str,
-) -> Score:
+    only_scored: bool = False,
+) -> KeptScore:
     """A score that was given before, as the caller sees it; the audit has it before they do.
 
     Args:
@@ -143,6 +154,7 @@ def read_score(
         opted_out: the patients on the site's list. What they were told before is not shown either;
             nor is it where the newest answer about a patient was a Consent's refusal.
         route: the template of the path.
+        only_scored: whether a stay that was not scored counts as none.
 
     Raises:
         ScoreNotFoundError: if there is none, or none for this caller.
@@ -151,15 +163,15 @@ def read_score(
     with keeping.database.reading() as connection:
         row = scores.by_id(connection, score_id)
         refused = row is not None and scores.is_refused(connection, row.patient_index)
-    if row is None:
-        _refuse(keeping, caller, "r", "unknown", patient=None, route=route)
+    if row is None or (only_scored and row.status != Scored.status):
+        refuse(keeping, caller, "r", "unknown", patient=None, route=route)
         raise ScoreNotFoundError
     score = opened(keeping.keys, row)
     found = sight(keeping, caller, "r", patient=score.subject, unit=row.unit)
     if isinstance(found, Sight) and (refused or score.subject in opted_out):
         found = "opted_out"
     if not isinstance(found, Sight):
-        _refuse(keeping, caller, "r", found, patient=score.subject, route=route)
+        refuse(keeping, caller, "r", found, patient=score.subject, route=route)
         raise ScoreNotFoundError
     keeping.audit.record(
         Entry(
@@ -170,7 +182,8 @@ def read_score(
             details={"score_id": score_id, "view": found.view.value},
         )
     )
-    return seen(score, found.view, keeping.keys)
+    shown = seen(score, found.view, keeping.keys)
+    return KeptScore(shown, as_datetime(row.made_at), found.view)
 
 
 def list_scores(
@@ -201,7 +214,7 @@ def list_scores(
         ScoreNotFoundError: if there is no score of this patient, or none for this caller.
         DatabaseError: if they cannot be read, or entered in the audit.
     """
-    reading = _reading(keeping, caller, patient)
+    reading = reading_of(keeping, caller, patient)
     with keeping.database.reading() as connection:
         rows = scores.of_patient(
             connection, reading.patient_index, units=reading.units, after=after, limit=limit + 1
@@ -220,7 +233,7 @@ def list_scores(
     elif refused or subject in opted_out:
         why = "opted_out"
     if why is not None:
-        _refuse(keeping, caller, "s", why, patient=subject, route=route)
+        refuse(keeping, caller, "s", why, patient=subject, route=route)
         raise ScoreNotFoundError
     keeping.audit.record(
         Entry(
@@ -239,7 +252,7 @@ def list_scores(
     return seen(listed, reading.view, keeping.keys)
 
 
-class _Reading(NamedTuple):
+class Reading(NamedTuple):
     """How a caller reads the list of one patient."""
 
     patient_index: str
@@ -249,7 +262,8 @@ class _Reading(NamedTuple):
     caller: Caller
 
 
-def _reading(keeping: Keeping, caller: Caller, patient: str) -> _Reading:
+def reading_of(keeping: Keeping, caller: Caller, patient: str) -> Reading:
+    """How a caller reads the list of one patient, whom they name as their view names patients."""
     reach = reach_of(caller, RESOURCE, "s")
     view = view_of(reach.roles, is_system=reach.is_system) or View.WITHOUT_IDENTITY
     index = patient
@@ -261,11 +275,11 @@ def _reading(keeping: Keeping, caller: Caller, patient: str) -> _Reading:
     # name side by side would tell whose pseudonym it is.
     seeing = reach._replace(roles=frozenset(r for r in reach.roles if ROLE_VIEWS[r] is view))
     if seeing.covers_unit(None):
-        return _Reading(index, view, None, covers, caller)
+        return Reading(index, view, None, covers, caller)
     emergency = through_glass(keeping, caller, patient) if view is View.WHOLE else None
     if emergency is not None:
-        return _Reading(index, view, None, covers, emergency)
-    return _Reading(index, view, reach.own_units, covers, caller)
+        return Reading(index, view, None, covers, emergency)
+    return Reading(index, view, reach.own_units, covers, caller)
 
 
 def opened(keys: Keys, row: scores.Row) -> Score:
@@ -278,7 +292,7 @@ def opened(keys: Keys, row: scores.Row) -> Score:
     return msgspec.json.decode(text, type=Scored | NotScored)
 
 
-def _refuse(
+def refuse(
     keeping: Keeping,
     caller: Caller,
     permission: str,
@@ -300,13 +314,13 @@ def _refuse(
     )
 
 
-def _row(keys: Keys, score: Score, unit: str | None) -> scores.Row:
+def _row(keys: Keys, score: Score, unit: str | None, made_at: datetime) -> scores.Row:
     return scores.Row(
         id=_id_of(score),
         patient_index=index_of(keys, "patient", score.subject),
         encounter_index=index_of(keys, "encounter", score.encounter_id),
         unit=unit,
-        made_at=from_datetime(datetime.now(UTC)),
+        made_at=from_datetime(made_at),
         status=score.status,
         probability=score.probability if isinstance(score, Scored) else None,
         band=score.band if isinstance(score, Scored) else None,

@@ -80,7 +80,7 @@ class Surroundings:
             try:
                 answer = self._before(passing, scope)
             except ReadmitError as error:
-                answer = refusal(error)
+                answer = refusal(error, scope["path"])
                 if isinstance(error, RateError):
                     passing.refusal = "address_too_often"
             await (answer or self.app)(scope, receive, watched)
@@ -89,7 +89,7 @@ class Surroundings:
         # The outermost boundary: re-raising would have the server print the error's message, which
         # may quote a patient. It is logged by type and line instead, and answered.
         except Exception as error:  # noqa: BLE001  see above
-            failure = unexpected(error)
+            failure = unexpected(error, scope["path"])
             if passing.status is None:
                 await failure(scope, receive, watched)
 

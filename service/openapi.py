@@ -12,10 +12,11 @@ import msgspec
 from fastapi import FastAPI
 
 from service import examples
+from service.fhir_out import outcome
 from service.identity.access import Requirement, accesses
 from service.identity.purpose import HEADER
 from service.identity.roles import Purpose
-from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem
+from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem, outcome_of
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -25,6 +26,7 @@ _WHEN: Final = {
     403: "The caller may not do this, not for this patient or unit, or not for this purpose. It is "
     "entered in the audit.",
     404: "There is no such thing, or it is not for the caller: the two are not told apart.",
+    406: "FHIR is asked for in another format than JSON.",
     408: "The body took too long to arrive.",
     413: "The body is larger than the operator allows.",
     414: "The URL is longer than any of ours.",
@@ -96,6 +98,35 @@ def problems(*statuses: int, limited: bool = True) -> dict[int | str, dict[str, 
     return documented
 
 
+def fhir_answer(kind: str, description: str, example: Any) -> dict[str, Any]:
+    """Document an answer that is a FHIR resource; its own schema is FHIR's.
+
+    Args:
+        kind: the type of the resource.
+        description: when it is answered.
+        example: such a resource.
+    """
+    schema = {
+        "type": "object",
+        "required": ["resourceType"],
+        "properties": {"resourceType": {"const": kind}},
+    }
+    return {
+        "description": description,
+        "content": {outcome.MEDIA_TYPE: {"schema": schema, "example": example}},
+    }
+
+
+def outcomes(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the errors of a route below ``/fhir``, which have FHIR's form."""
+    documented = problems(*statuses)
+    reference = {"$ref": _REFERENCE.format(name=outcome.OperationOutcome.__name__)}
+    for status, described in documented.items():
+        example = msgspec.to_builtins(outcome_of(examples.problem(int(status))))
+        described["content"] = {outcome.MEDIA_TYPE: {"schema": reference, "example": example}}
+    return documented
+
+
 def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, Any]) -> None:
     """Add schemas and named examples to the documentation of ``app``.
 
@@ -107,7 +138,9 @@ def install(app: FastAPI, structs: Sequence[Any], named_examples: Mapping[str, A
         structs: what is documented, with all that it holds.
         named_examples: structs, by the names that ``json_answer`` refers to.
     """
-    _, components = msgspec.json.schema_components((*structs, Problem), ref_template=_REFERENCE)
+    _, components = msgspec.json.schema_components(
+        (*structs, Problem, outcome.OperationOutcome), ref_template=_REFERENCE
+    )
     by_fastapi = app.openapi
 
     def documented() -> dict[str, Any]:

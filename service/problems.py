@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 from starlette.exceptions import HTTPException
 
 from fhir_mappings.errors import ReadmitError
+from service.fhir_out import outcome
 from service.observing.logs import Happening, logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -83,8 +84,26 @@ def problem_of(error: ReadmitError) -> Problem:
     )
 
 
-def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
-    """Send a problem; one that may pass (503) says when to come back, and 401 what to bring."""
+def outcome_of(problem: Problem) -> outcome.OperationOutcome:
+    """A problem in FHIR's form."""
+    return outcome.outcome(
+        kind=problem.type,
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        incident=None if problem.incident is UNSET else problem.incident,
+    )
+
+
+def answer(problem: Problem, headers: dict[str, str] | None = None, *, path: str = "") -> Response:
+    """Send a problem; one that may pass (503) says when to come back, and 401 what to bring.
+
+    Args:
+        problem: what is wrong.
+        headers: to be sent with it.
+        path: what was asked for; below ``/fhir``, errors have FHIR's form.
+    """
+    fhir = outcome.is_fhir(path)
     sent = dict(headers or {})
     if problem.status == HTTPStatus.UNAUTHORIZED:
         # Bare: RFC 6750, section 3.1 has a code for what is wrong, and a probe would learn from it.
@@ -92,20 +111,20 @@ def answer(problem: Problem, headers: dict[str, str] | None = None) -> Response:
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(
-        msgspec.json.encode(problem),
+        msgspec.json.encode(outcome_of(problem) if fhir else problem),
         status_code=problem.status,
-        media_type=MEDIA_TYPE,
+        media_type=outcome.MEDIA_TYPE if fhir else MEDIA_TYPE,
         headers=sent,
     )
 
 
-def refusal(error: ReadmitError) -> Response:
+def refusal(error: ReadmitError, path: str) -> Response:
     """Answer one of our own errors; one of too much in a minute says how long to wait."""
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, RateError) else None
-    return answer(problem_of(error), headers)
+    return answer(problem_of(error), headers, path=path)
 
 
-def unexpected(error: Exception) -> Response:
+def unexpected(error: Exception, path: str) -> Response:
     """Answer an error that nobody foresaw, and log where it arose under the same incident id.
 
     The log takes the error's type and the lines of code that it came through, not its message:
@@ -120,7 +139,8 @@ def unexpected(error: Exception) -> Response:
             status=500,
             detail="The service failed on this request. The log says where, under the incident id.",
             incident=incident,
-        )
+        ),
+        path=path,
     )
 
 
@@ -136,7 +156,7 @@ def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, ReadmitError)  # noqa: S101  the type that it is registered for
-        return as_page(request, problem_of(error)) or refusal(error)
+        return as_page(request, problem_of(error)) or refusal(error, request.scope["path"])
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  the type that it is registered for
@@ -148,7 +168,7 @@ def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]
             detail=_DETAILS.get(status, status.description or status.phrase),
         )
         headers = dict(error.headers or {})
-        return as_page(request, problem) or answer(problem, headers)
+        return as_page(request, problem) or answer(problem, headers, path=request.scope["path"])
 
     async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  as above
@@ -162,7 +182,7 @@ def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]
             status=422,
             detail="; ".join(faults),
         )
-        return as_page(request, problem) or answer(problem)
+        return as_page(request, problem) or answer(problem, path=request.scope["path"])
 
     app.add_exception_handler(ReadmitError, ours)
     app.add_exception_handler(HTTPException, http)

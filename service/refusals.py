@@ -38,9 +38,9 @@ def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]
                 here = serving(request)
                 await here.compute(lambda: here.keeping.audit.record(entry))
         except ReadmitError as failure:
-            return answer(problem_of(failure))
+            return answer(problem_of(failure), path=request.scope["path"])
         problem = problem_of(error)
-        return as_page(request, problem) or answer(problem)
+        return as_page(request, problem) or answer(problem, path=request.scope["path"])
 
     app.add_exception_handler(ForbiddenError, refused)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_
 
 from service.database.tables import SCORES
 
@@ -76,3 +76,74 @@ def of_patient(
     newest_first = (SCORES.c.made_at.desc(), SCORES.c.id.desc())
     found = connection.execute(select(SCORES).where(*wanted).order_by(*newest_first).limit(limit))
     return [Row(**row._mapping) for row in found]
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which scores of one patient a search is about. Stays that were not scored are none of them.
+
+    ``units`` is None for all, of unknown units too; the moments are microseconds UTC.
+    """
+
+    patient_index: str
+    units: Collection[str] | None
+    encounter_index: str | None = None
+    id: str | None = None
+    made_from: int | None = None
+    made_before: int | None = None
+
+
+def search(connection: Connection, wanted: Wanted, *, after: str | None, limit: int) -> list[Row]:
+    """The scores that are wanted, the newest first.
+
+    Args:
+        connection: to the database.
+        wanted: which.
+        after: only those that come after the score of this id; none where it is none of these.
+        limit: at most so many.
+    """
+    conditions = _conditions(wanted)
+    if after is not None:
+        behind = select(SCORES.c.made_at, SCORES.c.id).where(SCORES.c.id == after, *conditions)
+        conditions.append(tuple_(SCORES.c.made_at, SCORES.c.id) < behind.scalar_subquery())
+    newest_first = (SCORES.c.made_at.desc(), SCORES.c.id.desc())
+    query = select(SCORES).where(*conditions).order_by(*newest_first).limit(limit)
+    return [Row(**row._mapping) for row in connection.execute(query)]
+
+
+def count(connection: Connection, wanted: Wanted) -> int:
+    """How many scores are wanted."""
+    query = select(func.count()).select_from(SCORES).where(*_conditions(wanted))
+    return connection.execute(query).scalar_one()
+
+
+def of_encounter(connection: Connection, encounter_index: str) -> list[Row]:
+    """One score of each patient who has any of this encounter, of two patients at most.
+
+    An Encounter has one patient; ids of two servers may be the same.
+    """
+    each = (
+        select(func.min(SCORES.c.id))
+        .where(SCORES.c.encounter_index == encounter_index)
+        .group_by(SCORES.c.patient_index)
+        .limit(2)
+    )
+    found = connection.execute(select(SCORES).where(SCORES.c.id.in_(each)))
+    return [Row(**row._mapping) for row in found]
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        SCORES.c.patient_index == wanted.patient_index,
+        SCORES.c.status == "scored",
+    ]
+    if wanted.units is not None:
+        conditions.append(SCORES.c.unit.in_(sorted(wanted.units)))
+    if wanted.encounter_index is not None:
+        conditions.append(SCORES.c.encounter_index == wanted.encounter_index)
+    if wanted.id is not None:
+        conditions.append(SCORES.c.id == wanted.id)
+    if wanted.made_from is not None:
+        conditions.append(SCORES.c.made_at >= wanted.made_from)
+    if wanted.made_before is not None:
+        conditions.append(SCORES.c.made_at < wanted.made_before)
+    return conditions

@@ -77,6 +77,7 @@ SCORES: Final = Table(
     Column("score_sealed", LargeBinary, nullable=False),
     Column("refused", Boolean),
     Index("ix_scores_patient_index", "patient_index", "made_at"),
+    Index("ix_scores_encounter_index", "encounter_index"),
     Index("ix_scores_made_at", "made_at"),
 )
 """Every score that was given, whole and sealed, beside what lists are sorted by.

@@ -85,6 +85,16 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /v1/patients/{patient_id}/scores": scope(
         "RiskAssessment.s", "clinician care_manager data_scientist", **OWN_404
     ),
+    "POST /fhir/$readmission-risk": scope(
+        "RiskAssessment.c", "clinician care_manager", other_unit=403, other_patient=403
+    ),
+    "GET /fhir/RiskAssessment/{score_id}": scope(
+        "RiskAssessment.r", "clinician care_manager data_scientist", **OWN_404
+    ),
+    # What is not for the caller is answered as FHIR answers what is not there: an empty page.
+    "GET /fhir/RiskAssessment": scope("RiskAssessment.s", "clinician care_manager data_scientist"),
+    "GET /fhir/metadata": open_to_all("read before there is a token"),
+    "GET /fhir/OperationDefinition/readmission-risk": open_to_all("read before there is a token"),
     "POST /v1/patients/{patient_id}/break-glass": scope(
         "Consent.c",
         "clinician care_manager",

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 
+from service.fhir_out.outcome import is_fhir
 from service.identity.sessions import cookie_of, drop_cookie
 from service.pages.page import TAG, page
 from service.problems import RETRY_AFTER_SECONDS, Problem
@@ -49,6 +50,8 @@ def error_page(request: Request, problem: Problem) -> Response | None:
 
 def _is_for_a_person(request: Request) -> bool:
     """Whether a page was asked for, or a path that is not there, by what prefers to read HTML."""
+    if is_fhir(request.scope["path"]):
+        return False
     route = request.scope.get("route")
     if route is not None and TAG not in getattr(route, "tags", ()):
         return False

@@ -1,47 +1,21 @@
 """``POST /v1/score``: one patient's records in, one explained risk out, to be read again."""
 
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from fhir_mappings.eligibility import CONSENT_UNREADABLE, WITHOUT_CONSENT
 from fhir_mappings.errors import UnprocessableError
-from fhir_mappings.reading import PatientRecords, read_bundle
-from fhir_mappings.records.decoding import Rejected
-from fhir_mappings.timeline import Timeline
 from service import examples
 from service.body import ACCEPTED, read_body
 from service.identity.access import requires
 from service.identity.caller import Caller
-from service.kept_scores import keep_score, read_score, sight_before_scoring
+from service.kept_scores import read_score
 from service.openapi import json_answer, problems
-from service.score import NotScored, NotSent, Scored, UnreadRecord, encoded
-from service.scoring import choose_stay, score_stay
-from service.serving import Serving, serving
-from service.views import seen
+from service.score import NotScored, Scored, encoded
+from service.score_records import Asked, microseconds, score_records
+from service.serving import serving
 
 router = APIRouter(tags=["score"])
-
-UNREAD_SHOWN: Final = 20
-"""How many unreadable parts an answer names; one bad export can hold thousands."""
-
-WITHOUT: Final[dict[Literal["Patient", "Encounter", "Medication"], str]] = {
-    "Patient": "Birth date, sex and death are not known.",
-    "Encounter": "What belongs to them is not seen as part of a stay or of an earlier one.",
-    "Medication": "The drugs that are named by them are not known.",
-}
-"""What a reader must know where the record refers to what was not sent."""
-
-_DATE_AND_TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
-    r"(Z|[+-][0-9]{2}:[0-9]{2})?"
-)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 _BUNDLE: Final = {
     "required": True,
@@ -109,14 +83,18 @@ async def post_score(
 ) -> Response:
     """Read the record, score the stay, answer."""
     _refuse_other_parameters(request)
-    moment = None if as_of is None else _microseconds(as_of)
+    moment = None if as_of is None else microseconds(as_of)
     here = serving(request)
     # Before the body is read: without a model, the record need not be sent over.
     _ = here.model
     with here.room():
         body = await read_body(request, here.settings.body_limit)
-        content = await here.compute(lambda: _answer(here, caller, body, encounter_id, moment))
-    return Response(content, media_type="application/json")
+        kept = await here.compute(
+            lambda: score_records(
+                here, caller, body, Asked(encounter_id, moment), route="/v1/score"
+            )
+        )
+    return Response(encoded(kept.score), media_type="application/json")
 
 
 @router.get(
@@ -152,79 +130,7 @@ async def get_score(
             route="/v1/scores/{score_id}",
         )
     )
-    return Response(encoded(score), media_type="application/json")
-
-
-def _answer(
-    here: Serving, caller: Caller, body: bytes, encounter_id: str | None, as_of: int | None
-) -> bytes:
-    """Score what the caller may see, and keep it before anything is answered."""
-    records = read_bundle(body, here.profile)
-    timeline = Timeline(records.subject, records.events, here.concepts, here.profile)
-    stay = choose_stay(timeline, encounter_id, as_of)
-    sight = sight_before_scoring(here.keeping, caller, patient=records.subject, unit=stay.site)
-    if as_of is None:
-        as_of = _now() if stay.end is None else stay.end
-    score = score_stay(
-        here.model,
-        timeline,
-        stay,
-        as_of,
-        opt_outs=here.opt_outs,
-        encounter_id=encounter_id and encounter_id.removeprefix("Encounter/"),
-        max_reasons=here.settings.max_reasons,
-    )
-    unread, not_sent = records.rejected, _not_sent(records)
-    if isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT:
-        # Nothing else of the record is said, but which Consent could not be read.
-        unclear = score.reason.code == CONSENT_UNREADABLE
-        unread, not_sent = [one for one in unread if unclear and one.consent is not None], ()
-    score = msgspec.structs.replace(score, unread=_unread(unread), not_sent=not_sent)
-    kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route="/v1/score")
-    here.metrics.scored(score)
-    return encoded(seen(kept, sight.view, here.keeping.keys))
-
-
-def _unread(rejected: Sequence[Rejected]) -> tuple[UnreadRecord, ...]:
-    return tuple(
-        UnreadRecord(element=rejection.element, reason=rejection.reason)
-        for rejection in rejected[:UNREAD_SHOWN]
-    )
-
-
-def _not_sent(records: PatientRecords) -> tuple[NotSent, ...]:
-    return tuple(
-        NotSent(resource_type=name, consequence=words)
-        for name, words in WITHOUT.items()
-        if name in records.not_sent
-    )
-
-
-def _now() -> int:
-    return (datetime.now(UTC) - _EPOCH) // _MICROSECOND
-
-
-def _microseconds(as_of: str) -> int:
-    """The moment that a parameter names, microseconds UTC.
-
-    Raises:
-        UnprocessableError: if it is not a date and time with an offset. A time without one is
-            another moment in every zone, and a guess would move events across it.
-    """
-    try:
-        # The parser of the standard library reads more than it should: what follows a NUL, say.
-        if _DATE_AND_TIME.fullmatch(as_of) is None:
-            raise ValueError  # noqa: TRY301  the same answer as for the 30th of February
-        moment = datetime.fromisoformat(as_of)
-    except ValueError:
-        raise UnprocessableError(
-            "as_of: not an ISO 8601 date and time (in a URL, '+' is written %2B)"
-        ) from None
-    if moment.tzinfo is None:
-        raise UnprocessableError("as_of: no offset from UTC; end it with Z or with +hh:mm")
-    if not 1900 <= moment.year < 3000:
-        raise UnprocessableError("as_of: not within the years 1900 to 2999")
-    return (moment - _EPOCH) // _MICROSECOND
+    return Response(encoded(score.score), media_type="application/json")
 
 
 def _refuse_other_parameters(request: Request) -> None:

@@ -62,7 +62,7 @@ def test_every_error_of_ours_is_a_problem_of_its_own() -> None:
 def test_every_error_of_ours_is_answered_as_declared(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.routes import score as route
+    from service import score_records as route
 
     for error in all_readmit_errors():
 
@@ -319,7 +319,7 @@ def test_without_a_model_the_service_is_alive_and_not_ready(
 def test_an_unforeseen_error_has_an_incident_id_and_no_message(
     client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from service.routes import score as route
+    from service import score_records as route
 
     def fail(*_: object) -> None:
         raise KeyError(CANARY)

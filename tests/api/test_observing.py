@@ -62,7 +62,7 @@ def hostile(client: Any, bundle: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     client.get("/v1/model", headers={"Host": f"{CANARY}.example"})
     client.get("/v1/model", headers={"Authorization": f"Bearer {CANARY}"})
     with monkeypatch.context() as broken:
-        broken.setattr("service.routes.score.read_bundle", fail_with_name)
+        broken.setattr("service.score_records.read_bundle", fail_with_name)
         client.score(bundle)
 
 
@@ -140,7 +140,7 @@ def test_an_incident_is_found_again_by_its_id_and_says_where(
     monkeypatch: pytest.MonkeyPatch,
     lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    monkeypatch.setattr("service.routes.score.read_bundle", fail_with_name)
+    monkeypatch.setattr("service.score_records.read_bundle", fail_with_name)
     answered = client.score().json()["incident"]
     (line,) = [line for line in lines() if line["event"] == "incident"]
     assert line["incident"] == answered
@@ -321,7 +321,7 @@ def test_nothing_that_was_sent_is_in_a_span(
 def test_an_errors_message_is_not_recorded(
     client: Any, monkeypatch: pytest.MonkeyPatch, spans: InMemorySpanExporter
 ) -> None:
-    monkeypatch.setattr("service.routes.score.read_bundle", fail_with_name)
+    monkeypatch.setattr("service.score_records.read_bundle", fail_with_name)
     client.score()
     (span,) = spans.get_finished_spans()
     assert span.events == ()

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.fhir_out.outcome import OperationOutcome
 from service.problems import Problem
 from service.score import NotScored, Scored
 
@@ -35,6 +36,11 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
         "GET /oauth/jwks",
         "GET /.well-known/smart-configuration",
         "GET /v1/patients/{id}/disclosures",
+        "POST /fhir/$readmission-risk",
+        "GET /fhir/RiskAssessment",
+        "GET /fhir/RiskAssessment/{score_id}",
+        "GET /fhir/metadata",
+        "GET /fhir/OperationDefinition/readmission-risk",
         "GET /healthz",
         "GET /readyz",
         "GET /metrics",
@@ -64,6 +70,11 @@ def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> Non
         for status, response in operation["responses"].items():
             if int(status) < 400 or (name, status) == ("POST /oauth/token", "400"):
                 continue  # that one has the form that OAuth gives it (RFC 6749, section 5.2)
+            if "/fhir" in name:
+                content = response["content"]["application/fhir+json"]
+                assert content["schema"] == {"$ref": "#/components/schemas/OperationOutcome"}
+                msgspec.convert(content["example"], OperationOutcome)
+                continue
             assert list(response["content"]) == ["application/problem+json"], (name, status)
             content = response["content"]["application/problem+json"]
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}

@@ -17,6 +17,7 @@ from service.audit.ledger import Audit, Entry
 from service.audit.verify import Verification, verify
 from service.audit.vocabulary import Event
 from service.database.audit_entries import Row, entries
+from service.database.migrate import newest
 from service.protection.keys import new_keys
 
 Given = Callable[..., Entry]
@@ -279,9 +280,9 @@ def test_the_database_commands_say_the_version(readmit: Any) -> None:
     code, out, _ = readmit("database", "status", "--json")
     answer = json.loads(out)
     assert code == 0
-    assert answer["version"] == answer["needed"] == "0001"
+    assert answer["version"] == answer["needed"] == newest()
     code, out, _ = readmit("database", "upgrade", "--json")
-    assert (code, json.loads(out)) == (0, {"from": "0001", "version": "0001"})
+    assert (code, json.loads(out)) == (0, {"from": newest(), "version": newest()})
 
 
 def test_the_upgrade_command_makes_a_database_of_nothing(
@@ -290,6 +291,6 @@ def test_the_upgrade_command_makes_a_database_of_nothing(
     monkeypatch.setenv("READMIT_DATABASE", f"sqlite:///{tmp_path / 'new.db'}")
     assert json.loads(readmit("database", "upgrade", "--json")[1]) == {
         "from": None,
-        "version": "0001",
+        "version": newest(),
     }
     assert readmit("database", "status")[0] == 0

@@ -28,11 +28,16 @@ class Case(NamedTuple):
         return OPTED_OUT if self.column == "opted-out patient" else PATIENT
 
     @property
-    def path(self) -> str:
-        """The route's path, for the patient of the case; data scientists know pseudonyms alone."""
-        named = self.patient
+    def named(self) -> str:
+        """The patient of the case; data scientists know pseudonyms alone."""
         if self.column == "data_scientist":
-            named = self.service.pseudonym(named)
+            return self.service.pseudonym(self.patient)
+        return self.patient
+
+    @property
+    def path(self) -> str:
+        """The route's path, for the patient of the case."""
+        named = self.named
         template = self.route.partition(" ")[2]
         return template.format(
             id=named, patient_id=named, score_id=self.kept[self.patient], name="no-such.css"
@@ -41,6 +46,8 @@ class Case(NamedTuple):
 
 BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "POST /v1/score": lambda case: {"json": bundle_of(case.patient)},
+    "POST /fhir/$readmission-risk": lambda case: {"json": bundle_of(case.patient)},
+    "GET /fhir/RiskAssessment": lambda case: {"params": {"patient": case.named}},
     "POST /v1/patients/{patient_id}/break-glass": lambda case: {
         "json": {"reason": "covering_unit", "explanation": "On call for the unit tonight."}
     },

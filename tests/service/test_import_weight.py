@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("mlflow", "shap", "pandas", "matplotlib", "sklearn", "training.cohort")
+HEAVY = ("mlflow", "shap", "pandas", "matplotlib", "sklearn", "training.cohort", "fhir.resources")
 
 
 @pytest.mark.parametrize("module", ["service.app", "service.scoring", "service.serve"])

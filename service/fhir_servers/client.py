@@ -1,0 +1,213 @@
+"""Asking one FHIR server, with bounds on everything: time, size, pages, and how many at once.
+
+Written by hand on httpx: the clients that exist follow links and redirects wherever they lead, and
+resolve a name anew for each connection.
+"""
+
+import ssl
+import time
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import anyio
+import httpx
+import msgspec
+
+from service.fhir_servers.addresses import FHIRServerError, address_of, base_url
+
+AT_ONCE: Final = 4
+"""Requests to one server at a time for one call of ours: an EHR is not there for us alone."""
+PAGES_AT_MOST: Final = 20
+BYTES_AT_MOST: Final = 20_000_000
+"""Of all answers to one call together."""
+FAILURES_TO_OPEN: Final = 5
+OPEN_SECONDS: Final = 30.0
+FHIR_JSON: Final = "application/fhir+json"
+
+
+class Breaker:
+    """Keeps from asking a server that does not answer: its failures would take all our time.
+
+    After five failures in a row nothing is asked for thirty seconds; then one request tries again.
+    """
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def closed(self, server: str, now: float) -> bool:
+        """Whether the server may be asked."""
+        failures, last = self._failures.get(server, (0, 0.0))
+        return failures < FAILURES_TO_OPEN or now - last >= OPEN_SECONDS
+
+    def answered(self, server: str) -> None:
+        """The server works."""
+        self._failures.pop(server, None)
+
+    def failed(self, server: str, now: float) -> None:
+        """The server did not answer, or with an error of its own."""
+        self._failures[server] = self._failures.get(server, (0, 0.0))[0] + 1, now
+
+
+class _Link(msgspec.Struct):
+    relation: str = ""
+    url: str = ""
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    resource_type: str = ""
+    link: list[_Link] = []
+
+
+class FHIRServer:
+    """One server for one call: its base URL, its address, and the token that it gave us."""
+
+    def __init__(
+        self,
+        base: str,
+        token: str | None,
+        *,
+        vouched: Collection[str] = (),
+        breaker: Breaker | None = None,
+        trust: ssl.SSLContext | bool = True,
+    ) -> None:
+        """Name a server; nothing is asked yet.
+
+        Args:
+            base: its base URL, paired with the caller by the operator.
+            token: the access token to send; never logged, never sent elsewhere.
+            vouched: addresses that the operator has named for it.
+            breaker: what is known of servers that fail.
+            trust: how its certificate is judged.
+
+        Raises:
+            FHIRServerError: if ``base`` is no base URL.
+        """
+        self._base = base_url(base.rstrip("/") + "/")
+        self._token = token
+        self._vouched = vouched
+        self._breaker = breaker or Breaker()
+        self._places = anyio.CapacityLimiter(AT_ONCE)
+        self._bytes_left = BYTES_AT_MOST
+        self._address: str | None = None
+        self._http = httpx.AsyncClient(
+            trust_env=False, follow_redirects=False, timeout=httpx.Timeout(10.0), verify=trust
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.aclose()
+
+    async def read(self, relative: str) -> bytes:
+        """A resource, or the first page of a search: what the server answers to a GET.
+
+        Args:
+            relative: ``Patient/1``, ``Observation?patient=1``: within the base URL.
+
+        Raises:
+            FHIRServerError: if the server may not be asked, does not answer with FHIR JSON, or
+                answers with too much.
+        """
+        return await self._get(self._within(relative))
+
+    async def search(self, query: str) -> list[bytes]:
+        """All pages of a search, in order.
+
+        Raises:
+            FHIRServerError: as ``read``; also if a page leads to another server, or there are more
+                pages than anybody's record needs.
+        """
+        return await self._pages(self._within(query))
+
+    async def follow(self, link: str) -> list[bytes]:
+        """The pages of a search from a link on, that the server itself gave for its next page.
+
+        Raises:
+            FHIRServerError: as ``search``.
+        """
+        return await self._pages(self.on_this_server(link))
+
+    async def _pages(self, url: str) -> list[bytes]:
+        pages: list[bytes] = []
+        seen = set()
+        while True:
+            if len(pages) == PAGES_AT_MOST or url in seen:
+                raise FHIRServerError("fhirServer: a search that does not end")
+            seen.add(url)
+            pages.append(await self._get(url))
+            following = next_page(pages[-1])
+            if following is None:
+                return pages
+            url = self.on_this_server(following)
+
+    def on_this_server(self, link: str) -> str:
+        """A link that the server gave, if it leads to the server itself.
+
+        Raises:
+            FHIRServerError: if it leads elsewhere: the token must not follow it.
+        """
+        try:
+            url = urlsplit(urljoin(self._base.geturl(), link))
+            own = (url.scheme, url.hostname, url.port)
+        except ValueError:
+            raise FHIRServerError("fhirServer: a page that leads elsewhere") from None
+        if own != (self._base.scheme, self._base.hostname, self._base.port) or url.username:
+            raise FHIRServerError("fhirServer: a page that leads elsewhere")
+        return url.geturl()
+
+    def _within(self, relative: str) -> str:
+        if relative.startswith(("/", "\\")) or "://" in relative.partition("?")[0]:
+            raise FHIRServerError("fhirServer: not a path within it")
+        return self.on_this_server(self._base.geturl() + relative)
+
+    async def _get(self, url: str) -> bytes:
+        server = self._base.netloc
+        if not self._breaker.closed(server, time.monotonic()):
+            raise FHIRServerError("fhirServer: it did not answer lately")
+        async with self._places:
+            try:
+                content = await self._answer(urlsplit(url))
+            except (httpx.HTTPError, OSError):
+                # What the library says may quote the URL, which names a patient.
+                self._breaker.failed(server, time.monotonic())
+                raise FHIRServerError("fhirServer: it does not answer") from None
+        self._breaker.answered(server)
+        return content
+
+    async def _answer(self, url: SplitResult) -> bytes:
+        if self._address is None:
+            self._address = await address_of(self._base, self._vouched)
+        host = f"[{self._address}]" if ":" in self._address else self._address
+        port = "" if url.port is None else f":{url.port}"
+        headers = {"Accept": FHIR_JSON, "Host": url.netloc}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        # To the address that was judged; name and certificate are still those of the server.
+        pinned = url._replace(netloc=f"{host}{port}").geturl()
+        extensions = {"sni_hostname": url.hostname or ""}
+        async with self._http.stream(
+            "GET", pinned, headers=headers, extensions=extensions
+        ) as answer:
+            if answer.status_code >= 500:
+                self._breaker.failed(self._base.netloc, time.monotonic())
+            if answer.status_code != 200:
+                raise FHIRServerError(f"fhirServer: it answered {answer.status_code}")
+            kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind not in (FHIR_JSON, "application/json"):
+                raise FHIRServerError("fhirServer: its answer is not FHIR JSON")
+            content = bytearray()
+            async for chunk in answer.aiter_bytes():
+                self._bytes_left -= len(chunk)
+                if self._bytes_left < 0:
+                    raise FHIRServerError("fhirServer: its answers are too large")
+                content += chunk
+        return bytes(content)
+
+
+def next_page(bundle: bytes) -> str | None:
+    """Where a searchset goes on; None where it ends, or is not a Bundle."""
+    try:
+        page = msgspec.json.decode(bundle, type=_Page)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return next((link.url for link in page.link if link.relation == "next" and link.url), None)
