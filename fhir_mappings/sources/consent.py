@@ -128,8 +128,10 @@ def _can_be_read(record: Consent) -> bool:
 
 
 def answers(record: Consent, reading: Reading) -> dict[tuple[Use, _Answer], Period | None]:
-    """What a Consent says of each use, with the period that it says it for; nothing where it is
-    not in force, or cannot be read."""
+    """What a Consent says of each use, with the period that it says it for.
+
+    Nothing where it is not in force, or cannot be read.
+    """
     scope = _scope(record, reading)
     if scope is None or not _can_be_read(record):
         return {}

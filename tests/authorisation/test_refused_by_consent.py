@@ -22,7 +22,7 @@ OF_R5: list[dict[str, Any]] = [{"type": "deny"}]
 
 
 @pytest.fixture
-def service(database_url: str, tmp_path: Path) -> Iterator[Service]:  # noqa: F811  pytest's way
+def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
     database = Database(database_url)
     upgrade(database)
     database.close()

@@ -3,7 +3,18 @@
 import csv
 
 import pytest
-from records import bundle, clock, concept, encounter, ingested, lab, moment, ndjson, patient, stored
+from records import (
+    bundle,
+    clock,
+    concept,
+    encounter,
+    ingested,
+    lab,
+    moment,
+    ndjson,
+    patient,
+    stored,
+)
 
 from fhir_mappings.consent import OptOuts, why_refused
 from fhir_mappings.errors import UnprocessableError

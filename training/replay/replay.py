@@ -40,8 +40,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A past score, computed again. Whose it is, the table of scores says: terminals and their logs
-    are kept where records are not."""
+    """A past score, computed again.
+
+    Whose it is, the table of scores says: what a terminal shows is kept where records are not.
+    """
 
     score_id: str
     as_of: str
