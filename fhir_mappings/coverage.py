@@ -3,6 +3,9 @@
 It is computed from the store: the share of each resource type and each sort of code that a concept
 knows, the most frequent codes that none knows, units that were refused, facets of encounters that
 stayed unknown, and the features that will be empty for everybody.
+
+Everybody's records are counted, theirs too who opted out: it tells whether an export is understood,
+shows no patient, and is for those who have the export anyway.
 """
 
 from collections import defaultdict

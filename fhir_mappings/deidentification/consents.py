@@ -1,4 +1,4 @@
-"""Consents in an export: who said no is not in it, and no more is permitted than was read.
+"""Consents in an export: who said no is not in it, and what is written permits no more than read.
 
 A Consent is written as ``fhir_mappings.sources.consent`` reads it, and not as it stands: what the
 allow-list drops of it (an actor, an exception nested deeper) would leave a permission wider.

@@ -256,9 +256,8 @@ def _show_replayed(answer: dict[str, Any]) -> None:
     agrees = "to the last bit" if answer["identical"] else "NOT the same"
     show(
         results,
-        f"Score {answer['score_id']} of encounter {escape(answer['encounter_id'])} as of "
-        f"{answer['as_of']}, given on {answer['scored_at']} by {answer['model']} version "
-        f"{answer['version']}",
+        f"Score {answer['score_id']} as of {answer['as_of']}, given on {answer['scored_at']} by "
+        f"{answer['model']} version {answer['version']}",
         f"then {answer['probability']:.6f}, again {answer['probability_again']:.6f}: {agrees}",
         escape(answer["records"]),
     )

@@ -129,3 +129,20 @@ def test_the_service_does_not_start_on_a_list_that_cannot_be_read(
 ) -> None:
     with pytest.raises(OptOutError, match=r"absent\.csv"):
         client_with(opt_out=tmp_path / "absent.csv")
+
+
+def test_a_consent_that_cannot_be_read_is_named_and_nothing_else_of_the_record(
+    client: Any, bundle: Bundle
+) -> None:
+    untidy(bundle)["entry"].append({"resource": CONSENT | {"provision": [{"type": "permit"}]}})
+    place = len(bundle["entry"]) - 1
+    content = client.score(bundle).json()
+    code = "consent_unreadable"
+    assert content["reason"] == {"code": code, "sentence": REASONS[code]}
+    assert [one["element"] for one in content["unread"]] == [
+        f"Bundle.entry[{place}].Consent.provision"
+    ]
+    assert not content.get("not_sent")
+    assert "probability" not in content
+    bundle["entry"][-1] = {"resource": CONSENT | {"provision": {"type": "permit"}}}
+    assert told(client.score(bundle)) == "scored"

@@ -50,6 +50,18 @@ def test_an_export_is_answered_in_counts(keyed, tmp_path):
     }
 
 
+def test_who_is_on_the_list_is_not_exported(keyed, tmp_path):
+    listed = written(tmp_path / "opt-out.txt", b"ada\n")
+    answer = json.loads(keyed("--json", "--opt-out", listed).out)
+    assert (answer["resources"], answer["patients"], answer["opted_out"]) == (0, 0, 1)
+
+
+def test_without_the_list_that_was_named_there_is_no_export(keyed, tmp_path):
+    done = keyed("--opt-out", tmp_path / "absent.txt")
+    assert done.code == 2, done.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_person_sees_what_was_removed(keyed):
     done = keyed()
     assert done.code == 0, done.err

@@ -40,11 +40,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """A past score, computed again."""
+    """A past score, computed again.
+
+    Whose it is, the table of scores says: what a terminal shows is kept where records are not.
+    """
 
     score_id: str
-    subject: str
-    encounter_id: str
     as_of: str
     scored_at: str
     model: str
@@ -96,8 +97,6 @@ def replay(
     )
     return Replayed(
         score_id=kept.score_id,
-        subject=kept.subject,
-        encounter_id=kept.encounter_id,
         as_of=_instant(kept.as_of),
         scored_at=_instant(kept.scored_at),
         model=kept.model,

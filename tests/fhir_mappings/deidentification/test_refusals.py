@@ -1,4 +1,4 @@
-"""Who said no is not in an export, and no Consent in it permits more than what it was made of."""
+"""Who said no is not in an export, and no Consent in it permits more than its original."""
 
 import json
 from pathlib import Path
