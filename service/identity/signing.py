@@ -100,6 +100,7 @@ class SigningKeys:
             DatabaseError: if it cannot be kept.
         """
         with self._reading, self._database.writing() as connection:
+            signing_keys.hold(connection)
             row = self._new_row()
             signing_keys.replace_with(connection, row)
             self._read_at = float("-inf")
@@ -137,7 +138,8 @@ class SigningKeys:
         held = self._read()
         if not held or self._is_old(held[0].row):
             with self._database.writing() as connection:
-                # Another worker may have been first; this transaction sees what it did.
+                # Another worker may have been first; once it has let go, this sees what it did.
+                signing_keys.hold(connection)
                 present = signing_keys.newest_first(connection)
                 if not present or self._is_old(present[0]):
                     signing_keys.replace_with(connection, self._new_row())

@@ -329,7 +329,7 @@ def test_an_anchor_that_cannot_be_written_refuses_the_answer(
 _NO_ROOM = """
 import json, resource, signal, sys
 from pathlib import Path
-sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests/api"]
+sys.path[:0] = [sys.argv[2] + under for under in ("", "/tests/api", "/tests/fixtures")]
 from conftest import LinearModel, development, running
 from service.app import create_app
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

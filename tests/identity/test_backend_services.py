@@ -2,18 +2,21 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from doors import OWN_URL, Door, assertion, client_table, door
-from each_database import on_sqlite_alone
+from each_database import database_in, on_sqlite_alone
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from openid_provider import Key, new_key, openid_provider, signed
 
+from service.database.engine import Database
 from service.identity.backend_services import TokenRequestError
 from service.identity.errors import UnauthenticatedError
 from service.identity.signing import LIFETIME_SECONDS, ROTATED_AFTER_DAYS, SigningKeys
@@ -247,6 +250,24 @@ def test_workers_share_the_keys_and_find_new_ones_at_once(here: Door) -> None:
     assert asyncio.run(here.signing.matching(kid, "ES384")) is not None
     assert asyncio.run(here.signing.matching("made-up", "ES384")) is None
     assert asyncio.run(here.signing.matching(kid, "ES256")) is None
+
+
+def test_workers_that_start_at_once_make_one_key(here: Door, tmp_path: Path) -> None:
+    gate = threading.Barrier(8)
+
+    def start(_: int) -> list[str]:
+        database = Database(database_in(tmp_path))
+        with database.reading() as connection:  # connected, so that they meet at the key
+            connection.exec_driver_sql("SELECT 1")
+        gate.wait(timeout=60)
+        found = SigningKeys(database, here.keys, lambda: here.now).published()
+        database.close()
+        return [str(one["kid"]) for one in found]
+
+    with ThreadPoolExecutor(8) as workers:
+        published = list(workers.map(start, range(8)))
+    assert published == [published[0]] * 8
+    assert len(published[0]) == 1
 
 
 @on_sqlite_alone
