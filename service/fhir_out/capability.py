@@ -81,7 +81,6 @@ def capability_statement(routes: Collection[str], own_url: str) -> dict[str, Any
 def _security(own_url: str) -> dict[str, Any]:
     token = {"url": "token", "valueUri": own_url + TOKEN_PATH}
     return {
-        "cors": False,
         "service": [{"coding": [{"system": _SMART, "code": "SMART-on-FHIR"}]}],
         "extension": [{"url": _OAUTH_URIS, "extension": [token]}],
     }

@@ -94,6 +94,7 @@ ROUTES: Final[dict[str, Line]] = {
     # What is not for the caller is answered as FHIR answers what is not there: an empty page.
     "GET /fhir/RiskAssessment": scope("RiskAssessment.s", "clinician care_manager data_scientist"),
     "GET /fhir/metadata": open_to_all("read before there is a token"),
+    "GET /fhir/.well-known/smart-configuration": open_to_all("read before there is a token"),
     "GET /fhir/OperationDefinition/readmission-risk": open_to_all("read before there is a token"),
     "POST /v1/patients/{patient_id}/break-glass": scope(
         "Consent.c",

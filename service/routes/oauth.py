@@ -18,7 +18,7 @@ from service.identity.backend_services import (
 )
 from service.identity.issuers import CLIENT_ALGORITHMS
 from service.identity.roles import ROLES
-from service.openapi import json_answer, problems
+from service.openapi import json_answer, outcomes, problems
 from service.serving import serving
 
 router = APIRouter(tags=["oauth"])
@@ -141,23 +141,29 @@ async def get_jwks(
     return _json(KeySet(await here.compute(here.signing.published)))
 
 
+_CONFIGURATION: Final = json_answer(
+    SmartConfiguration,
+    "The description.",
+    SmartConfiguration(
+        issuer="https://readmit.hospital.example",
+        jwks_uri="https://readmit.hospital.example/oauth/jwks",
+        token_endpoint="https://readmit.hospital.example/oauth/token",  # noqa: S106  a URL
+        scopes_supported=("system/RiskAssessment.crs",),
+    ),
+)
+
+
+@router.get(
+    "/fhir/.well-known/smart-configuration",
+    summary="What systems can ask of the FHIR side",
+    description="The same as at the root: SMART looks for it below the base URL of FHIR.",
+    responses={200: _CONFIGURATION, **outcomes()},
+)
 @router.get(
     "/.well-known/smart-configuration",
     summary="What systems can ask of this service",
     description="Where a system gets its token, and which scopes there are.",
-    responses={
-        200: json_answer(
-            SmartConfiguration,
-            "The description.",
-            SmartConfiguration(
-                issuer="https://readmit.hospital.example",
-                jwks_uri="https://readmit.hospital.example/oauth/jwks",
-                token_endpoint="https://readmit.hospital.example/oauth/token",  # noqa: S106  a URL
-                scopes_supported=("system/RiskAssessment.crs",),
-            ),
-        ),
-        **problems(),
-    },
+    responses={200: _CONFIGURATION, **problems()},
 )
 async def get_smart_configuration(
     request: Request,

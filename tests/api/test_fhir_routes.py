@@ -296,7 +296,8 @@ def test_every_claim_of_the_capability_statement_is_kept(client: Any) -> None:
 
 def test_every_fhir_route_is_claimed_and_nothing_else(client: Any) -> None:
     there = {f"{one.method} {one.path}" for one in accesses(client.app) if "/fhir/" in one.path}
-    assert there - {"GET /fhir/metadata"} == {*INTERACTIONS, *OPERATIONS}
+    of_the_whole = {"GET /fhir/metadata", "GET /fhir/.well-known/smart-configuration"}
+    assert there - of_the_whole == {*INTERACTIONS, *OPERATIONS}
 
 
 def test_the_statement_says_release_security_and_token_endpoint(client: Any) -> None:
@@ -305,7 +306,9 @@ def test_the_statement_says_release_security_and_token_endpoint(client: Any) -> 
     security = claims(client)["security"]
     assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"
     (token,) = security["extension"][0]["extension"]
-    assert token["valueUri"].endswith("/oauth/token")
+    configuration = client.get("/fhir/.well-known/smart-configuration").json()
+    assert token["valueUri"] == configuration["token_endpoint"]
+    assert configuration == client.get("/.well-known/smart-configuration").json()
 
 
 @pytest.mark.parametrize(

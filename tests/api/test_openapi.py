@@ -39,6 +39,7 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
         "POST /fhir/$readmission-risk",
         "GET /fhir/RiskAssessment",
         "GET /fhir/RiskAssessment/{score_id}",
+        "GET /fhir/.well-known/smart-configuration",
         "GET /fhir/metadata",
         "GET /fhir/OperationDefinition/readmission-risk",
         "GET /healthz",
