@@ -96,6 +96,9 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         ],
         docs_url=None,
         redoc_url=None,
+        # Behind a proxy the address would begin with http: whoever followed it would send the token
+        # and the record again, unencrypted.
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.add_middleware(Surroundings, settings=chosen)

@@ -22,7 +22,7 @@ from service.serving import Serving
 from service.settings import Settings
 from service.surroundings.headers import AnswerHeaders
 from service.surroundings.hosts import Hosts
-from service.surroundings.limits import check_head
+from service.surroundings.limits import check_head, is_not_identified
 
 UNLIMITED: Final = frozenset({"/healthz", "/readyz"})
 """Paths that are answered however often they are asked: a supervisor that is refused would take the
@@ -130,7 +130,8 @@ class Surroundings:
         refused = passing.refusal or _REFUSALS.get(passing.status)
         if refused is not None:
             here.metrics.refused(refused)
-        if refused == "not_identified" and passing.address is not None:
+        failed = refused == "not_identified" or is_not_identified(scope)
+        if failed and passing.address is not None:
             here.rates.failed(passing.address)
 
 

@@ -118,7 +118,10 @@ def caller_of(claims: Mapping[str, Any], issuer: TrustedIssuer) -> Caller:
     scopes = scopes_in(claims)
     subject, client = _text(claims.get("sub")), _client(claims)
     if not roles:
-        scopes = issuer.system_scopes if scopes is None else common(scopes, issuer.system_scopes)
+        # Of an issuer that speaks for people too, a token that names nothing may be a person's who
+        # has no role here: they must not be let in as a program, and with more than any role has.
+        unnamed = () if declared.role else issuer.system_scopes
+        scopes = unnamed if scopes is None else common(scopes, issuer.system_scopes)
         if not scopes:
             refuse("nobody known here")
         subject = subject or client or declared.issuer

@@ -51,7 +51,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The claim that names the one patient a token is for (SMART launch context)."""
     system_scopes: str = ""
     """What its tokens may do that are no person's: at most these ``system/`` scopes. A token that
-    names no scopes itself (CDS Hooks) has all of them. Without any, only persons are let in."""
+    names no scopes itself (CDS Hooks) has all of them, unless the issuer has roles as well: then it
+    may be a person's, and nobody is let in with it. Without any, only persons are let in."""
     single_use: bool = False
     """Whether each of its tokens may be used once (CDS Hooks: a new one for each request)."""
     client_id: str | None = None

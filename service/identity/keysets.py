@@ -6,7 +6,6 @@ send; and while the issuer is away, what was fetched serves on for a day.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
@@ -17,6 +16,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from service.identity.fetching import FetchError, fetch
 from service.identity.signed_tokens import Algorithm, PublicKey
+from service.observing.logs import Happening, logger
 
 FRESH_SECONDS: Final = 3_600
 """After this long, keys are fetched again, so that a key that was withdrawn is not used on."""
@@ -35,7 +35,7 @@ _RSA_CHARACTERS: Final = range(342, 1_367)
 
 _CURVES: Final[dict[Algorithm, str]] = {"ES256": "P-256", "ES384": "P-384"}
 
-_logger = logging.getLogger("readmit.identity")
+_log = logger("readmit.identity")
 
 
 class _JWK(msgspec.Struct, frozen=True):
@@ -163,7 +163,11 @@ class PublishedKeys:
                 address = await self._locate()
                 self._keys = PublicKeys(await fetch(address))
             except (FetchError, ValueError) as error:
-                _logger.warning("keys of %s were not fetched: %s", self._whose, error)
+                _log.warning(
+                    Happening.KEYS_NOT_FETCHED,
+                    listed=self._whose,
+                    reason=error if isinstance(error, FetchError) else FetchError(str(error)),
+                )
                 self._wait_until = self._clock() + AFTER_FAILURE_SECONDS
             else:
                 self._address = address

@@ -9,7 +9,6 @@ signs nobody in.
 import base64
 import hashlib
 import hmac
-import logging
 import re
 import secrets
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from fhir_mappings.records.instants import from_datetime
 from service.database import sign_ins
 from service.identity.sessions import MINUTE, hash_of
 from service.keeping import Keeping
+from service.observing.logs import Happening, logger, word_of
 from service.protection.sealing import seal, unseal
 
 CONTEXT: Final = "sign_ins.secrets"
@@ -37,7 +37,7 @@ _PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 """A path on this host, in visible ASCII without a backslash. Browsers take ``//evil`` and
 ``/\\evil`` for another host, and drop a tab or a line feed between the two strokes."""
 
-_logger = logging.getLogger("readmit.identity")
+_log = logger("readmit.identity")
 
 Why = Literal[
     "parameters",
@@ -92,7 +92,7 @@ def refuse(why: Why) -> NoReturn:
     Raises:
         SignInError: always, and always the same.
     """
-    _logger.info("sign-in refused: %s", why)
+    _log.info(Happening.SIGN_IN_REFUSED, why=word_of(Why, why))
     raise SignInError("Nobody was signed in. Begin again from the start page.")
 
 

@@ -5,7 +5,6 @@ used for nothing before its signature holds, but to find the issuer and the key 
 algorithms that may have signed it are the operator's list, never the token's wish.
 """
 
-import logging
 from collections.abc import Collection
 from typing import Any, Final, Literal, NoReturn, Protocol
 
@@ -15,6 +14,7 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import CompactSignature, JWSRegistry, extract_compact, validate_compact
 
 from service.identity.errors import UnauthenticatedError
+from service.observing.logs import Happening, logger, word_of
 
 Algorithm = Literal["RS256", "RS384", "ES256", "ES384"]
 """All that is ever accepted: signatures by a private key. Neither ``none`` nor HMAC is among them,
@@ -35,7 +35,7 @@ _REGISTRY.max_header_length = 8_192
 _END_OF_TIME: Final = 32_503_680_000
 """The year 3000. A later moment is no time that a token is meant to end at."""
 
-_logger = logging.getLogger("readmit.identity")
+_log = logger("readmit.identity")
 
 Why = Literal[
     "header",
@@ -64,7 +64,7 @@ def refuse(why: Why) -> NoReturn:
     Raises:
         UnauthenticatedError: always, and always the same.
     """
-    _logger.info("token refused: %s", why)
+    _log.info(Happening.TOKEN_REFUSED, why=word_of(Why, why))
     raise UnauthenticatedError
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import msgspec
 import structlog
@@ -34,6 +34,9 @@ class Happening(StrEnum):
     REQUEST = "request"
     INCIDENT = "incident"
     NO_MODEL = "no_model"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  what a line is about
+    SIGN_IN_REFUSED = "sign_in_refused"
+    KEYS_NOT_FETCHED = "keys_not_fetched"
     SERVING = "serving"
     DEVELOPMENT_MODE = "development_mode"
     STOPPED = "stopped"
@@ -49,6 +52,12 @@ class Template(str):
 
 class Pseudonym(str):
     """An identifier behind a keyed hash. Made by ``pseudonym`` alone."""
+
+    __slots__ = ()
+
+
+class Word(str):
+    """A word of a closed list of ours. Made by ``word_of`` alone."""
 
     __slots__ = ()
 
@@ -78,6 +87,21 @@ def method_of(scope: Mapping[str, Any]) -> str:
 def pseudonym(keys: Keys, *parts: str) -> Pseudonym:
     """A name for an identifier in the log: the same each time, and no way back without the key."""
     return Pseudonym(index_of(keys, "log", "\0".join(parts))[:16])
+
+
+def word_of(words: Any, word: str) -> Word:
+    """A word for the log, if it is one of the list.
+
+    Args:
+        words: the list, a ``Literal``.
+        word: which one.
+
+    Raises:
+        ValueError: if it is not of the list. It is not quoted.
+    """
+    if word not in get_args(words):
+        raise ValueError("a word for the log that is not of its list")
+    return Word(word)
 
 
 def place_of(trace: TracebackType | None) -> str:
@@ -130,6 +154,9 @@ FIELDS: Final[dict[str, Callable[[object], Value | None]]] = {
     "incident": _matching(r"[0-9a-f]{16}"),
     "error": _type_name,
     "where": _place,
+    "why": _of_type(Word),
+    # Whose keys: the place in the operator's file, never what stands there.
+    "listed": _matching(r"(issuer|client)\[[0-9]{1,3}\]"),
     # Errors of ours quote nothing that was sent.
     "reason": _own_words,
     "mode": _matching(r"development|normal"),

@@ -15,6 +15,8 @@ from service.identity.sessions import cookie_of, drop_cookie
 from service.pages.page import TAG, page, stylesheet
 from service.pages.words import ROLE_NAMES, may_do
 from service.serving import serving
+from service.surroundings.headers import declare_unchanging
+from service.surroundings.limits import declare_not_identified
 
 # Pages are for people; the API's description is for programs, and leaves them out.
 router = APIRouter(tags=[TAG], include_in_schema=False)
@@ -50,7 +52,10 @@ async def home(
     """Say who is signed in and what they may do; or how to sign in."""
     try:
         request.state.caller = caller = await identify(request)
+        serving(request).rates.take(caller)
     except UnauthenticatedError:
+        if "authorization" in request.headers or cookie_of(request) is not None:
+            declare_not_identified(request)
         can_sign_in = bool(issuers_for_people(serving(request).trusted))
         response = page(request, "welcome.html", can_sign_in=can_sign_in)
         if cookie_of(request) is not None:
@@ -77,15 +82,14 @@ async def home(
 
 @router.get("/assets/{name}")
 async def asset(
-    name: str, _: Annotated[None, open_to_all("The look of the pages says nothing.")]
+    request: Request,
+    name: str,
+    _: Annotated[None, open_to_all("The look of the pages says nothing.")],
 ) -> Response:
     """The stylesheet, under the name that its content gives it."""
     path, content = stylesheet()
     if f"/assets/{name}" != path:
         raise HTTPException(404)
-    return Response(
-        content,
-        media_type="text/css",
-        # Another content has another name: this one never changes.
-        headers={"Cache-Control": "public, max-age=31536000, immutable"},
-    )
+    # Another content has another name: this one never changes.
+    declare_unchanging(request)
+    return Response(content, media_type="text/css")

@@ -20,6 +20,7 @@ from service.identity.issuers import CLIENT_ALGORITHMS
 from service.identity.roles import ROLES
 from service.openapi import json_answer, outcomes, problems
 from service.serving import serving
+from service.surroundings.limits import declare_not_identified
 
 router = APIRouter(tags=["oauth"])
 
@@ -122,6 +123,8 @@ async def post_token(
     try:
         issued = await serving(request).token_endpoint.issue(_form(body))
     except TokenRequestError as error:
+        if error.code == "invalid_client":
+            declare_not_identified(request)
         return _json(TokenRefusal(error.code), error.status)
     return _json(issued)
 

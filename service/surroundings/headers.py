@@ -15,15 +15,14 @@ from service.settings import Settings
 RawHeaders = list[tuple[bytes, bytes]]
 
 SECURITY_HEADERS: Final = {
-    "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""On every answer: results are about patients, and must not stay in caches, leak in referrers, or
-be drawn into pages of others."""
+"""On every answer: results are about patients, and must not leak in referrers or be drawn into
+pages of others. Nor may they stay in caches: ``Cache-Control`` is added by ``AnswerHeaders``."""
 
 PAGE_POLICY: Final = {
     "default-src": "'none'",
@@ -42,6 +41,10 @@ HSTS: Final = "max-age=63072000"
 """Two years (RFC 6797). Not for subdomains: they are not ours to speak for."""
 
 _DECLARED: Final = "content_security_policy"
+_UNCHANGING: Final = "unchanging"
+_NO_STORE: Final = b"no-store"
+_IMMUTABLE: Final = b"public, max-age=31536000, immutable"
+"""A year (RFC 8246): for what has another name when it has another content."""
 
 
 def declare_policy(request: Request, directives: Mapping[str, str]) -> None:
@@ -62,6 +65,14 @@ def declare_policy(request: Request, directives: Mapping[str, str]) -> None:
     request.scope["state"][_DECLARED] = {**PAGE_POLICY, **directives}
 
 
+def declare_unchanging(request: Request) -> None:
+    """Let caches keep the answer to this request for good: it is about nobody, and never changes.
+
+    This is the one way to do so: everything else is ``no-store``, whatever a route sets itself.
+    """
+    request.scope["state"][_UNCHANGING] = True
+
+
 class AnswerHeaders:
     """Adds to each answer what the settings ask for."""
 
@@ -73,12 +84,19 @@ class AnswerHeaders:
         self._page = _raw({"Content-Security-Policy": _policy(PAGE_POLICY)})
         self._data = _raw({"Content-Security-Policy": _policy(DATA_POLICY)})
         self._origins = frozenset(settings.cors_origins)
-        self._replaced = frozenset(name for name, _ in self._always + self._page)
+        self._replaced = {b"cache-control"} | {name for name, _ in self._always + self._page}
 
     def of(self, scope: Scope, headers: Iterable[tuple[bytes, bytes]], origin: str) -> RawHeaders:
         """The headers of an answer: a route's, ours in place of those of the same names."""
         kept = [(name, value) for name, value in headers if name.lower() not in self._replaced]
-        return [*kept, *self._always, *self._policy_of(scope, kept), *self._shared(origin)]
+        stored = _IMMUTABLE if scope["state"].get(_UNCHANGING) else _NO_STORE
+        return [
+            *kept,
+            *self._always,
+            (b"cache-control", stored),
+            *self._policy_of(scope, kept),
+            *self._shared(origin),
+        ]
 
     def preflight(self, scope: Scope, headers: Headers) -> RawHeaders | None:
         """What a browser is told that asks whether a page may ask; None where none does.
@@ -91,7 +109,7 @@ class AnswerHeaders:
         return _raw(
             {
                 "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-                "Access-Control-Allow-Headers": "Authorization, Content-Type",
+                "Access-Control-Allow-Headers": "Authorization, Content-Type, Purpose-Of-Use",
                 "Access-Control-Max-Age": "600",
             }
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, Literal
 
+from fastapi import Request
 from starlette.types import Scope
 
 from fhir_mappings.errors import ReadmitError
@@ -30,6 +31,9 @@ WINDOW_SECONDS: Final = 60.0
 KEYS: Final = 10_000
 """Callers or addresses remembered at once. Of more, the one that was quiet longest is forgotten,
 and starts anew: memory is bounded, and whoever has that many addresses has that many windows."""
+
+
+_NOT_IDENTIFIED: Final = "not_identified"
 
 
 class LongURLError(ReadmitError):
@@ -60,6 +64,19 @@ def check_head(scope: Scope) -> None:
     headers = scope["headers"]
     if len(headers) > HEADERS or sum(len(n) + len(v) for n, v in headers) > HEADER_BYTES:
         raise LargeHeadError(f"Headers are limited to {HEADERS} with {HEADER_BYTES:,} bytes.")
+
+
+def declare_not_identified(request: Request) -> None:
+    """Say that credentials did not hold, where something else than 401 is answered.
+
+    It counts as a failed identification all the same: else tokens could be guessed there.
+    """
+    request.scope["state"][_NOT_IDENTIFIED] = True
+
+
+def is_not_identified(scope: Scope) -> bool:
+    """Whether a route declared that."""
+    return bool(scope["state"].get(_NOT_IDENTIFIED))
 
 
 class MovingWindow:

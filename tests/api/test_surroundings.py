@@ -234,7 +234,9 @@ def test_a_listed_origin_may_ask_with_a_token_and_never_with_a_cookie(with_pages
     asked = preflight(with_pages, "https://ehr.example")
     assert asked.status_code == 204
     assert asked.headers["access-control-allow-origin"] == "https://ehr.example"
-    assert asked.headers["access-control-allow-headers"] == "Authorization, Content-Type"
+    assert asked.headers["access-control-allow-headers"] == (
+        "Authorization, Content-Type, Purpose-Of-Use"
+    )
     assert "access-control-allow-credentials" not in asked.headers
     assert asked.headers["vary"] == "Origin"
 
@@ -256,6 +258,16 @@ def test_no_other_origin_may_read_anything(with_pages: Any, origin: str) -> None
 
 def test_no_origin_is_listed_by_default(client: Any) -> None:
     is_problem(preflight(client, "https://ehr.example"), 405)
+
+
+@pytest.mark.parametrize("path", ["/v1/score/", "/v1/model/", "//v1/model"])
+def test_nobody_is_sent_on_with_their_token_to_an_address_of_their_own_making(
+    client: Any, path: str
+) -> None:
+    for method in ("GET", "POST"):
+        answer = client.request(method, path, headers=TOKEN)
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
 
 
 # Limits
@@ -306,6 +318,35 @@ def test_tokens_cannot_be_guessed_faster_than_the_limit(normal: Start, still: li
     # What was refused for its frequency does not count again: the wait ends.
     still[0] += 61
     assert client.get("/v1/model", headers=TOKEN).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("GET", "/", {"headers": TOKEN}),
+        ("GET", "/", {"headers": {"Cookie": "readmit=guessed"}}),
+        ("POST", "/oauth/token", {"data": {"grant_type": "client_credentials"}}),
+    ],
+)
+def test_where_a_wrong_guess_is_answered_otherwise_than_by_401_it_counts_too(
+    normal: Start, still: list[float], method: str, path: str, sent: dict[str, Any]
+) -> None:
+    client = normal(failed_identifications_per_minute=3, public_url="http://127.0.0.1")
+    answers = [client.request(method, path, **sent).status_code for _ in range(5)]
+    assert 429 not in answers[:3]
+    assert answers[3:] == [429, 429]
+
+
+def test_a_stranger_who_only_looks_at_the_start_page_guesses_nothing(
+    normal: Start, still: list[float]
+) -> None:
+    client = normal(failed_identifications_per_minute=1)
+    assert [client.get("/").status_code for _ in range(3)] == [200] * 3
+
+
+def test_the_start_page_is_limited_as_the_rest_is(client_with: Start, still: list[float]) -> None:
+    client = client_with(requests_per_minute=2)
+    assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_an_address_cannot_be_feigned_to_guess_on(normal: Start, still: list[float]) -> None:

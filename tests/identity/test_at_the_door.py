@@ -1,5 +1,6 @@
 """The running service: one bare refusal for all, OAuth's own answers, and workers that share."""
 
+import asyncio
 import json
 import os
 import socket
@@ -20,7 +21,10 @@ from openid_provider import Key, OpenIDProvider, new_key, openid_provider
 
 from service.audit.verify import verify
 from service.database.engine import Database
+from service.identity.keysets import PublishedKeys
+from service.identity.signed_tokens import Why
 from service.keeping import anchor_of
+from service.observing.logs import JSONLines, word_of
 from service.protection.keys import new_keys, read_keys, write_keys
 from service.settings import Settings
 
@@ -131,9 +135,44 @@ def test_a_token_is_not_written_to_the_log(
     tokens = [provider.token(), provider.token(aud="another-service", jti="canary-id")]
     for token in tokens:
         ask("GET", "/whoami", headers=bearer(token))
-    assert "token refused: audience" in caplog.text
-    assert "canary" not in caplog.text
+    written = lines_of(caplog)
+    assert ("token_refused", "audience") in [(one["event"], one.get("why")) for one in written]
+    assert "canary" not in caplog.text + repr(written)
     assert not any(part in caplog.text for token in tokens for part in token.split(".")[1:])
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """What the operator reads: the lines as they are written."""
+    lines: list[dict[str, Any]] = [json.loads(JSONLines().format(one)) for one in caplog.records]
+    return lines
+
+
+def test_the_operator_reads_why_a_sign_in_was_refused(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    assert ask("GET", "/sign-in/callback?state=canary&code=canary").status_code == 400
+    written = lines_of(caplog)
+    assert ("sign_in_refused", "state") in [(one["event"], one.get("why")) for one in written]
+    assert "canary" not in repr(written)
+
+
+def test_the_operator_reads_whose_keys_were_not_fetched_and_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def nowhere() -> str:
+        return "http://canary.example/keys"
+
+    assert asyncio.run(PublishedKeys("issuer[0]", nowhere).matching("k", "ES256")) is None
+    (line,) = [one for one in lines_of(caplog) if one["event"] == "keys_not_fetched"]
+    assert line["listed"] == "issuer[0]"
+    assert line["reason"] == "a URL that is neither https nor on this machine"
+
+
+def test_a_word_that_is_not_of_the_list_is_not_logged() -> None:
+    with pytest.raises(ValueError, match="not of its list") as caught:
+        word_of(Why, "Canary")
+    assert "Canary" not in str(caught.value)
 
 
 def test_a_system_gets_a_token_and_is_let_in_with_it(ask: Ask, installation: Installation) -> None:

@@ -365,6 +365,18 @@ def test_an_ehr_signs_each_request_and_may_do_what_the_operator_says(
     refused(hooks, provider.token(scope="system/AuditEvent.rs"))
 
 
+@pytest.mark.parametrize("scope", [None, "openid profile"])
+def test_a_person_without_a_role_is_not_let_in_as_a_program(
+    provider: OpenIDProvider, tmp_path: Path, scope: str | None
+) -> None:
+    """Of an issuer that speaks for people and for programs: the porter is no program."""
+    more = 'system_scopes = "system/*.cruds"'
+    with door(tmp_path, issuer_table(provider, more)) as both:
+        refused(both, provider.token(sub="example-porter", roles=["porter"], scope=scope))
+        assert both.caller(provider.token(roles=None, scope="system/Device.r")).is_system
+        assert not both.caller(provider.token(roles=["ward-physician"])).is_system
+
+
 def test_a_token_for_one_request_is_refused_at_the_second(
     hooks: Door, provider: OpenIDProvider
 ) -> None:

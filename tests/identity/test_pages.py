@@ -245,6 +245,9 @@ def test_the_stylesheet_is_ours_and_named_by_its_content(browser: Browser) -> No
     answer = browser.get(path)
     assert answer.headers["content-type"] == "text/css; charset=utf-8"
     assert answer.content == content
+    assert answer.headers.get_list("cache-control") == ["public, max-age=31536000, immutable"]
+    assert browser.get("/assets/style.css").headers["cache-control"] == "no-store"
+    assert browser.get("/").headers["cache-control"] == "no-store"
     assert hashlib.sha256(content).hexdigest()[:16] in path
     assert not re.search(rb"url\(|@import|expression", content)
     assert browser.get("/").text.count(path) == 1
