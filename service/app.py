@@ -12,6 +12,7 @@ from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
 from service.pages.errors import error_page
 from service.routes import (
+    cds_hooks,
     disclosures,
     health,
     home,
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             {"name": "score", "description": "The risk of one stay."},
             {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "cds-hooks", "description": "CDS Hooks 2.0: cards where the EHR is."},
             {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
             {"name": "audit", "description": "Who was shown whose record."},
             {"name": "health", "description": "For whoever runs the service."},
@@ -100,7 +102,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     refusals.install(app, error_page)
     for routes in (
         *(score, patients, model, disclosures, oauth, health, metrics),
-        *(home, sign_in),
+        *(cds_hooks, home, sign_in),
     ):
         app.include_router(routes.router)
     openapi.install(
@@ -108,7 +110,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         (
             *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
             *(model.ModelDescription, disclosures.Disclosures, *oauth.STRUCTS),
-            *(health.Health, health.Readiness),
+            *(health.Health, health.Readiness, *cds_hooks.STRUCTS),
         ),
         examples.ANSWERS,
     )

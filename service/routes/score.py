@@ -2,37 +2,24 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from fhir_mappings.eligibility import OPTED_OUT
 from fhir_mappings.errors import UnprocessableError
-from fhir_mappings.reading import PatientRecords, read_bundle
-from fhir_mappings.timeline import Timeline
 from service import examples
 from service.body import ACCEPTED, read_body
 from service.identity.access import requires
 from service.identity.caller import Caller
-from service.kept_scores import keep_score, read_score, sight_before_scoring
+from service.kept_scores import keep_score, read_score
 from service.openapi import json_answer, problems
-from service.score import NotScored, NotSent, Scored, UnreadRecord, encoded
-from service.scoring import choose_stay, score_stay
+from service.record_scoring import read_record, score_record
+from service.score import NotScored, Scored, encoded
+from service.scoring import choose_stay
 from service.serving import Serving, serving
 from service.views import seen
 
 router = APIRouter(tags=["score"])
-
-UNREAD_SHOWN: Final = 20
-"""How many unreadable parts an answer names; one bad export can hold thousands."""
-
-WITHOUT: Final[dict[Literal["Patient", "Encounter", "Medication"], str]] = {
-    "Patient": "Birth date, sex and death are not known.",
-    "Encounter": "What belongs to them is not seen as part of a stay or of an earlier one.",
-    "Medication": "The drugs that are named by them are not known.",
-}
-"""What a reader must know where the record refers to what was not sent."""
 
 _DATE_AND_TIME: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
@@ -157,46 +144,14 @@ def _answer(
     here: Serving, caller: Caller, body: bytes, encounter_id: str | None, as_of: int | None
 ) -> bytes:
     """Score what the caller may see, and keep it before anything is answered."""
-    records = read_bundle(body, here.profile)
-    timeline = Timeline(records.subject, records.events, here.concepts, here.profile)
-    stay = choose_stay(timeline, encounter_id, as_of)
-    sight = sight_before_scoring(here.keeping, caller, patient=records.subject, unit=stay.site)
-    if as_of is None:
-        as_of = _now() if stay.end is None else stay.end
-    score = score_stay(
-        here.model,
-        timeline,
-        stay,
-        as_of,
-        opt_outs=here.opt_outs,
-        encounter_id=encounter_id and encounter_id.removeprefix("Encounter/"),
-        max_reasons=here.settings.max_reasons,
+    record = read_record(here, body)
+    stay = choose_stay(record.timeline, encounter_id, as_of)
+    asked = score_record(here, caller, record, stay, encounter_id, as_of)
+    kept = keep_score(
+        here.keeping, asked.sight.caller, asked.score, unit=stay.site, route="/v1/score"
     )
-    # Of a patient who opted out, nothing else of the record is said.
-    if not (isinstance(score, NotScored) and score.reason.code == OPTED_OUT):
-        score = msgspec.structs.replace(score, unread=_unread(records), not_sent=_not_sent(records))
-    kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route="/v1/score")
-    here.metrics.scored(score)
-    return encoded(seen(kept, sight.view, here.keeping.keys))
-
-
-def _unread(records: PatientRecords) -> tuple[UnreadRecord, ...]:
-    return tuple(
-        UnreadRecord(element=rejection.element, reason=rejection.reason)
-        for rejection in records.rejected[:UNREAD_SHOWN]
-    )
-
-
-def _not_sent(records: PatientRecords) -> tuple[NotSent, ...]:
-    return tuple(
-        NotSent(resource_type=name, consequence=words)
-        for name, words in WITHOUT.items()
-        if name in records.not_sent
-    )
-
-
-def _now() -> int:
-    return (datetime.now(UTC) - _EPOCH) // _MICROSECOND
+    here.metrics.scored(kept)
+    return encoded(seen(kept, asked.sight.view, here.keeping.keys))
 
 
 def _microseconds(as_of: str) -> int:

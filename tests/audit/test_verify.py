@@ -279,9 +279,9 @@ def test_the_database_commands_say_the_version(readmit: Any) -> None:
     code, out, _ = readmit("database", "status", "--json")
     answer = json.loads(out)
     assert code == 0
-    assert answer["version"] == answer["needed"] == "0001"
+    assert answer["version"] == answer["needed"] == "0003"
     code, out, _ = readmit("database", "upgrade", "--json")
-    assert (code, json.loads(out)) == (0, {"from": "0001", "version": "0001"})
+    assert (code, json.loads(out)) == (0, {"from": "0003", "version": "0003"})
 
 
 def test_the_upgrade_command_makes_a_database_of_nothing(
