@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,8 @@ class Listener:
                 self.send_header("Content-Type", "application/fhir+json")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                with suppress(BrokenPipeError):  # whoever asked did not wait
+                    self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
                 pass
