@@ -12,6 +12,7 @@ from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
 from service.pages.errors import error_page
 from service.routes import (
+    cds_hooks,
     disclosures,
     fhir,
     health,
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             {"name": "fhir", "description": "The risk as FHIR R4."},
             {"name": "patients", "description": "What one patient was told, and opening it."},
             {"name": "model", "description": "What speaks, and what it is made for."},
+            {"name": "cds-hooks", "description": "CDS Hooks 2.0: cards where the EHR is."},
             {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
             {"name": "audit", "description": "Who was shown whose record."},
             {"name": "health", "description": "For whoever runs the service."},
@@ -105,7 +107,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     problems.install(app, error_page)
     refusals.install(app, error_page)
     for routes in (
-        *(score, fhir, patients, model, disclosures, oauth, health, metrics),
+        *(score, fhir, cds_hooks, patients, model, disclosures, oauth, health, metrics),
         *(home, sign_in),
     ):
         app.include_router(routes.router)
@@ -114,7 +116,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         (
             *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
             *(model.ModelDescription, disclosures.Disclosures, *oauth.STRUCTS),
-            *(health.Health, health.Readiness),
+            *(health.Health, health.Readiness, *cds_hooks.STRUCTS),
         ),
         examples.ANSWERS,
     )

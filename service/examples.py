@@ -285,6 +285,11 @@ _PROBLEMS: Final = {
         "The request took too long to arrive",
         "The body did not arrive within 30 seconds.",
     ),
+    412: (
+        "lacking-data",
+        "Records are lacking",
+        "prefetch: encounters lacking, and no fhirServer to fetch from",
+    ),
     413: (
         "body-too-large",
         "The request is too large",

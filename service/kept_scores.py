@@ -1,7 +1,7 @@
 """Scores as they are kept and read again: by whom, how much, and never without the audit."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -10,7 +10,7 @@ import msgspec
 from fhir_mappings.eligibility import WITHOUT_CONSENT
 from fhir_mappings.errors import ReadmitError
 from fhir_mappings.records.instants import as_datetime, from_datetime
-from service.audit.ledger import Entry
+from service.audit.ledger import Entry, Work
 from service.audit.vocabulary import Event
 from service.database import scores
 from service.identity.break_glass import through_glass
@@ -106,9 +106,23 @@ def sight_before_scoring(
 
 
 def keep_score(
-    keeping: Keeping, caller: Caller, score: Score, *, unit: str | None, route: str
+    keeping: Keeping,
+    caller: Caller,
+    score: Score,
+    *,
+    unit: str | None,
+    route: str,
+    beside: Callable[[Work, Score], None] | None = None,
 ) -> KeptScore:
     """Keep a score and enter it in the audit, both or neither; give it with its id.
+
+    Args:
+        keeping: the database, the keys and the audit.
+        caller: whom it is given to.
+        score: without an id.
+        unit: of the stay.
+        route: the template of the path.
+        beside: what belongs in the same transaction, given the score with its id.
 
     Raises:
         DatabaseError: if it cannot be kept: then it must not be answered.
@@ -133,6 +147,8 @@ def keep_score(
                 },
             )
         )
+        if beside is not None:
+            beside(work, kept)
     return KeptScore(kept, made_at)
 
 

@@ -28,6 +28,7 @@ _WHEN: Final = {
     404: "There is no such thing, or it is not for the caller: the two are not told apart.",
     406: "FHIR is asked for in another format than JSON.",
     408: "The body took too long to arrive.",
+    412: "The call does not hold the records that a risk is made of, and they cannot be fetched.",
     413: "The body is larger than the operator allows.",
     414: "The URL is longer than any of ours.",
     415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",

@@ -11,10 +11,11 @@ from fhir_mappings.eligibility import CONSENT_UNREADABLE, WITHOUT_CONSENT
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.reading import PatientRecords, read_bundle
 from fhir_mappings.records.decoding import Rejected
+from fhir_mappings.stays import Stay
 from fhir_mappings.timeline import Timeline
 from service.identity.caller import Caller
-from service.kept_scores import KeptScore, keep_score, sight_before_scoring
-from service.score import NotScored, NotSent, UnreadRecord
+from service.kept_scores import KeptScore, Sight, keep_score, sight_before_scoring
+from service.score import NotScored, NotSent, Score, UnreadRecord
 from service.scoring import choose_stay, score_stay
 from service.serving import Serving
 from service.views import seen
@@ -47,6 +48,72 @@ class Asked(NamedTuple):
     """Microseconds UTC; if None, the end of the stay, or now where it has not ended."""
 
 
+class Record(NamedTuple):
+    """What was sent, read and put in order."""
+
+    records: PatientRecords
+    timeline: Timeline
+
+
+class ScoredRecord(NamedTuple):
+    """A score that is not kept yet, and how its caller sees it."""
+
+    score: Score
+    sight: Sight
+
+
+def read_record(here: Serving, bundle: bytes) -> Record:
+    """Read a Bundle of one patient.
+
+    Raises:
+        NotFHIRError: if the bytes are not a Bundle.
+        UnprocessableError: if it holds no patient's records, or those of several.
+    """
+    records = read_bundle(bundle, here.profile)
+    timeline = Timeline(records.subject, records.events, here.concepts, here.profile)
+    return Record(records, timeline)
+
+
+def score_record(
+    here: Serving, caller: Caller, record: Record, stay: Stay, asked: Asked
+) -> ScoredRecord:
+    """Score a stay if the caller may see it; nothing is kept yet.
+
+    Args:
+        here: the running service.
+        caller: who asks; their role or scope for this access is checked already.
+        record: what was sent.
+        stay: one of its stays.
+        asked: the Encounter that the score is to name, and as of when.
+
+    Raises:
+        ForbiddenError: if the stay is not for the caller.
+        RiskModelError: if no model is loaded.
+        OptOutError: if the opt-out list cannot be read.
+    """
+    records = record.records
+    sight = sight_before_scoring(here.keeping, caller, patient=records.subject, unit=stay.site)
+    as_of = asked.as_of
+    if as_of is None:
+        as_of = _now() if stay.end is None else stay.end
+    score = score_stay(
+        here.model,
+        record.timeline,
+        stay,
+        as_of,
+        opt_outs=here.opt_outs,
+        encounter_id=asked.encounter_id and asked.encounter_id.removeprefix("Encounter/"),
+        max_reasons=here.settings.max_reasons,
+    )
+    unread, not_sent = records.rejected, _not_sent(records)
+    if isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT:
+        # Nothing else of the record is said, but which Consent could not be read.
+        unclear = score.reason.code == CONSENT_UNREADABLE
+        unread, not_sent = [one for one in unread if unclear and one.consent is not None], ()
+    score = msgspec.structs.replace(score, unread=_unread(unread), not_sent=not_sent)
+    return ScoredRecord(score, sight)
+
+
 def score_records(
     here: Serving, caller: Caller, bundle: bytes, asked: Asked, *, route: str
 ) -> KeptScore:
@@ -65,28 +132,9 @@ def score_records(
         ForbiddenError: if the stay is not for the caller.
         DatabaseError: if the score cannot be kept, or entered in the audit.
     """
-    records = read_bundle(bundle, here.profile)
-    timeline = Timeline(records.subject, records.events, here.concepts, here.profile)
-    stay = choose_stay(timeline, asked.encounter_id, asked.as_of)
-    sight = sight_before_scoring(here.keeping, caller, patient=records.subject, unit=stay.site)
-    as_of = asked.as_of
-    if as_of is None:
-        as_of = _now() if stay.end is None else stay.end
-    score = score_stay(
-        here.model,
-        timeline,
-        stay,
-        as_of,
-        opt_outs=here.opt_outs,
-        encounter_id=asked.encounter_id and asked.encounter_id.removeprefix("Encounter/"),
-        max_reasons=here.settings.max_reasons,
-    )
-    unread, not_sent = records.rejected, _not_sent(records)
-    if isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT:
-        # Nothing else of the record is said, but which Consent could not be read.
-        unclear = score.reason.code == CONSENT_UNREADABLE
-        unread, not_sent = [one for one in unread if unclear and one.consent is not None], ()
-    score = msgspec.structs.replace(score, unread=_unread(unread), not_sent=not_sent)
+    record = read_record(here, bundle)
+    stay = choose_stay(record.timeline, asked.encounter_id, asked.as_of)
+    score, sight = score_record(here, caller, record, stay, asked)
     kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route=route)
     here.metrics.scored(kept.score)
     return kept._replace(score=seen(kept.score, sight.view, here.keeping.keys), view=sight.view)

@@ -17,6 +17,8 @@ from fhir_mappings.sources.reading import site_concepts
 from service import VERSION
 from service.audit.ledger import Entry
 from service.audit.vocabulary import Event
+from service.cards.playbook import load_playbook
+from service.fhir_servers.client import Breaker
 from service.identity.backend_services import TokenEndpoint
 from service.identity.bearer import BearerTokens
 from service.identity.ehr_tokens import EHRTokens
@@ -74,11 +76,14 @@ class Serving:
 
     Raises:
         OptOutError: if an opt-out list is named and cannot be read.
+        PlaybookError: if the site's playbook cannot be used.
     """
 
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
         self.trusted = read_trusted(settings)
+        self.playbook = load_playbook(settings.playbook)
+        self.breaker = Breaker()
         self.keeping: Keeping = open_keeping(settings)
         self.rates = Rates(settings)
         self.metrics = Metrics(Build(VERSION, settings.mode))

@@ -157,6 +157,18 @@ class Settings(BaseSettings):
     session_hours: int = Field(
         default=8, ge=1, le=24, description="Hours after which a browser's session ends anyway."
     )
+    playbook: Path | None = Field(
+        default=None,
+        description="TOML file of what the site shows as a card and suggests for which driver; the "
+        "shipped one by default. It is checked when the service starts.",
+    )
+    fhir_deadline_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        le=10,
+        description="How long a CDS Hooks call waits for what the EHR's own FHIR server is asked; "
+        "after it, 412.",
+    )
 
     @property
     def mode(self) -> Literal["development", "normal"]:

@@ -78,6 +78,8 @@ SHAPES: Final[dict[Event, Shape]] = {
     Event.SCORE_READ: Shape(_REST, _READ, "PatientRead", _READER),
     Event.SCORES_LISTED: Shape(_REST, _SEARCH, "PatientQuery", _READER),
     Event.DISCLOSURES_READ: Shape(_REST, _SEARCH, "PatientQuery", _READER),
+    Event.CARD_SHOWN: Shape(_REST, (INTERACTION, "operation", "operation")),
+    Event.CARD_FEEDBACK: Shape(_REST, _CREATE),
     Event.GLASS_BROKEN: Shape(_ALERT, (DCM, "110127", "Emergency Override Started")),
     Event.ACCESS_REFUSED: Shape(_REST),
     Event.SIGNED_IN: Shape(_AUTHENTICATION, _LOGIN),

@@ -17,6 +17,8 @@ class Event(StrEnum):
     SCORE_GIVEN = "score_given"
     SCORE_READ = "score_read"
     SCORES_LISTED = "scores_listed"
+    CARD_SHOWN = "card_shown"
+    CARD_FEEDBACK = "card_feedback"
     GLASS_BROKEN = "glass_broken"
     ACCESS_REFUSED = "access_refused"
     SIGNED_IN = "signed_in"
@@ -62,6 +64,18 @@ EVENTS: Final[dict[Event, EventDescription]] = {
         "The scores of one patient were listed.",
         "R",
         frozenset({"count", "view"}),
+        about_patient=True,
+    ),
+    Event.CARD_SHOWN: EventDescription(
+        "A score was to be shown as a card in the EHR; suppressed where the stay had that one.",
+        "E",
+        frozenset({"card", "service", "band", "suppressed"}),
+        about_patient=True,
+    ),
+    Event.CARD_FEEDBACK: EventDescription(
+        "The EHR reported what became of a card.",
+        "C",
+        frozenset({"card", "outcome", "reason", "repeated"}),
         about_patient=True,
     ),
     Event.GLASS_BROKEN: EventDescription(

@@ -170,6 +170,9 @@ def _checked(text: str, named: str) -> Playbook:
         raise PlaybookError(f"{named}: {error}") from None
     if missing := sorted(set(BANDS) - playbook.indicator.keys()):
         raise PlaybookError(f"{named}: indicator lacks {', '.join(missing)}")
+    recommended = sum(planned.recommended for planned in playbook.suggestion)
+    if playbook.selection == "at-most-one" and recommended > 1:
+        raise PlaybookError(f"{named}: at-most-one, and more than one is recommended (cds-resp-1)")
     known = {feature.name for feature in declared_features()} | {ANY_DRIVER}
     for planned in playbook.suggestion:
         if unknown := sorted(set(planned.drivers) - known):

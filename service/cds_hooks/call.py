@@ -67,8 +67,8 @@ def read_call(body: bytes, service: Service) -> HookCall:
     try:
         call = msgspec.json.decode(body, type=HookCall)
     except msgspec.ValidationError as error:
-        raise HookCallError(_element(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise HookCallError(element_at_fault(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise HookCallError("the body is not JSON") from None
     _check(call, service)
     return call
@@ -100,7 +100,7 @@ def _check(call: HookCall, service: Service) -> None:
         raise HookCallError("fhirAuthorization.token_type: must be Bearer")
 
 
-def _element(error: msgspec.ValidationError) -> str:
+def element_at_fault(error: msgspec.ValidationError) -> str:
     """The element at fault, without what was found there."""
     text = str(error)
     missing = re.search(r"missing required field `(\w+)`", text)

@@ -18,6 +18,11 @@ class Kept(NamedTuple):
 
 
 SCORES: Final = Kept("scores", tables.SCORES.c.made_at)
+CARDS: Final = (
+    Kept("shown_cards", tables.SHOWN_CARDS.c.shown_at),
+    Kept("card_feedback", tables.CARD_FEEDBACK.c.received_at),
+)
+"""Kept as long as the scores that they show."""
 BROKEN_GLASS: Final = Kept("broken_glass", tables.BROKEN_GLASS.c.at)
 OVER: Final = (
     Kept("sessions", tables.SESSIONS.c.until),

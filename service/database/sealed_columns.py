@@ -40,6 +40,8 @@ SEALED_COLUMNS: Final = (
     SealedColumn(tables.SIGN_INS, "secrets_sealed", "sign_ins.secrets"),
     SealedColumn(tables.SESSIONS, "caller_sealed", "sessions.caller"),
     SealedColumn(tables.SIGNING_KEYS, "private_sealed", "signing_keys.private"),
+    SealedColumn(tables.SHOWN_CARDS, "patient_sealed", "shown_cards.patient"),
+    SealedColumn(tables.CARD_FEEDBACK, "comment_sealed", "card_feedback.comment"),
 )
 """All of them."""
 

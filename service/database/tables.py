@@ -144,3 +144,39 @@ SIGNING_KEYS: Final = Table(
     UniqueConstraint("made_at"),
 )
 """The keys that our own tokens and client assertions are signed with; the newest one signs."""
+
+SHOWN_CARDS: Final = Table(
+    "shown_cards",
+    METADATA,
+    Column("card", String(36), primary_key=True),
+    Column("score_id", String(32), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("user_index", String(64), nullable=False),
+    Column("patient_sealed", LargeBinary, nullable=False),
+    Column("stay_index", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("unit", Text),
+    Column("band", String(16), nullable=False),
+    Column("shown_at", BigInteger, nullable=False),
+    UniqueConstraint("stay_index", "number"),
+    Index("ix_shown_cards_shown_at", "shown_at"),
+)
+"""Cards that an EHR was given, numbered within the stay: of two at once, one is the first."""
+
+CARD_FEEDBACK: Final = Table(
+    "card_feedback",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("card", String(36), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("accepted", Integer, nullable=False),
+    Column("reason", String(64)),
+    Column("comment_sealed", LargeBinary),
+    Column("received_at", BigInteger, nullable=False),
+    Index("ix_card_feedback_card", "card"),
+    Index("ix_card_feedback_received_at", "received_at"),
+)
+"""What became of the cards, by the EHR's word. The id is of what was said, so that a repeated
+report is the same row."""

@@ -50,8 +50,13 @@ class BearerTokens:
         self._own_url = own_url
         self._clock = clock
 
-    async def caller(self, authorization: list[str]) -> Caller:
+    async def caller(self, authorization: list[str], path: str) -> Caller:
         """Say whom a request's ``Authorization`` headers identify.
+
+        Args:
+            authorization: the headers.
+            path: of the URL that is called, for issuers whose tokens are for one URL each. Scheme
+                and host are the operator's word, never the request's.
 
         Raises:
             UnauthenticatedError: if it is not one header with one valid token; always the same.
@@ -66,7 +71,7 @@ class BearerTokens:
         issuer = self._trusted.issuers.get(token.claims.iss)
         if issuer is None:
             refuse("issuer")
-        return await self._issued(token, issuer)
+        return await self._issued(token, issuer, self._own_url + path)
 
     async def _own(self, token: SignedToken) -> Caller:
         await token.verify(self._signing, (ALGORITHM,))
@@ -85,12 +90,13 @@ class BearerTokens:
             scopes=common(scopes_in(token.all_claims) or (), registered.scopes),
         )
 
-    async def _issued(self, token: SignedToken, issuer: TrustedIssuer) -> Caller:
+    async def _issued(self, token: SignedToken, issuer: TrustedIssuer, url: str) -> Caller:
         declared = issuer.declared
         await token.verify(issuer.keys, declared.algorithms)
         token.check_type(TYPES)
         now = self._clock()
-        token.check(issuer=declared.issuer, audience=declared.audience, now=now)
+        accepted = (*declared.audiences, *((url,) if declared.audience_is_url else ()))
+        token.check(issuer=declared.issuer, audience=accepted, now=now)
         caller = caller_of(token.all_claims, issuer)
         if declared.single_use:
             await anyio.to_thread.run_sync(self._use_once, token, now)

@@ -23,7 +23,8 @@ async def identify(request: Request) -> Caller:
     """
     here = serving(request)
     if "authorization" in request.headers:
-        return await here.bearer.caller(request.headers.getlist("authorization"))
+        sent = request.headers.getlist("authorization")
+        return await here.bearer.caller(sent, request.url.path)
     cookie = cookie_of(request)
     if cookie is not None:
         return await _by_session(request, here, cookie)

@@ -2,14 +2,17 @@
 
 An ``[[issuer]]`` is an OpenID Connect provider, or an EHR that signs its own requests; a
 ``[[client]]`` is a system that gets its tokens from this service (SMART Backend Services). Nobody
-else is listened to.
+else is listened to. A ``[[fhir_server]]`` is where an issuer's records may be fetched.
 """
 
+from collections.abc import Collection
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
+from service.fhir_servers.addresses import FHIRServerError, base_url
 from service.identity.fetching import FetchError, fetch, safe_url
 from service.identity.keysets import PublicKeys, PublishedKeys, RegisteredKeys
 from service.identity.roles import Role
@@ -39,8 +42,11 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     issuer: str
     """Its URL, exactly as its tokens have it in ``iss``."""
-    audience: str
-    """What its access tokens for this service have in ``aud``."""
+    audience: str | tuple[str, ...] = ()
+    """What its access tokens for this service have in ``aud``; one of several."""
+    audience_is_url: bool = False
+    """Whether ``aud`` may also be the exact URL that is called (CDS Hooks: another one for
+    discovery, for each service and for its feedback)."""
     algorithms: tuple[Algorithm, ...] = ("RS256",)
     jwks_uri: str | None = None
     """Where its keys are; from ``/.well-known/openid-configuration`` where it is not given."""
@@ -60,6 +66,11 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
 
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """What the operator set as ``aud``."""
+        return (self.audience,) if isinstance(self.audience, str) else self.audience
+
 
 class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A system that may get tokens from this service."""
@@ -73,9 +84,21 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Where it publishes them, instead of the file."""
 
 
+class PairedServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An EHR's FHIR server that this service may ask, for the requests of one issuer alone."""
+
+    url: str
+    """Its base URL, as the EHR's requests have it in ``fhirServer``."""
+    issuer: str
+    """Whose requests may name it: the ``issuer`` of one listed."""
+    addresses: tuple[str, ...] = ()
+    """IP addresses that the operator vouches for: only these may be private."""
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuer: tuple[Issuer, ...] = ()
     client: tuple[Client, ...] = ()
+    fhir_server: tuple[PairedServer, ...] = ()
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -110,6 +133,8 @@ class Trusted(NamedTuple):
     """By ``iss``."""
     clients: dict[str, RegisteredClient]
     """By client id."""
+    fhir_servers: tuple[PairedServer, ...] = ()
+    """The EHRs' own servers that may be asked."""
 
 
 def read_trusted(settings: Settings) -> Trusted:
@@ -142,7 +167,9 @@ def read_trusted(settings: Settings) -> Trusted:
     _require(len(issuers) == len(file.issuer), "issuer", "one is listed twice")
     _require(len(clients) == len(file.client), "client", "one is listed twice")
     _require(settings.own_url not in issuers, "issuer", "one is this service itself")
-    return Trusted(issuers, clients)
+    for number, server in enumerate(file.fhir_server):
+        _check_server(server, f"fhir_server[{number}]", issuers)
+    return Trusted(issuers, clients, file.fhir_server)
 
 
 async def endpoints_of(declared: Issuer) -> Endpoints:
@@ -183,14 +210,16 @@ async def _discovered(issuer: str) -> Endpoints:
 
 def _trusted(declared: Issuer, place: str) -> TrustedIssuer:
     _require(safe_url(declared.issuer), f"{place}.issuer", "neither https nor on this machine")
-    _require(bool(declared.audience), f"{place}.audience", "is empty")
+    audiences = declared.audiences
+    _require(bool(audiences) or declared.audience_is_url, f"{place}.audience", "is missing")
+    _require(all(audiences), f"{place}.audience", "is empty")
     _require(bool(declared.algorithms), f"{place}.algorithms", "is empty")
     for name in ("jwks_uri", "authorization_endpoint", "token_endpoint"):
         address = getattr(declared, name)
         _require(address is None or safe_url(address), f"{place}.{name}", "neither https nor here")
     # An id token is for the client; one that passed for an access token could be replayed by it.
     _require(
-        declared.client_id != declared.audience,
+        declared.client_id not in audiences,
         f"{place}.client_id",
         "equals the audience, so that an id token would pass for an access token",
     )
@@ -202,6 +231,19 @@ def _trusted(declared: Issuer, place: str) -> TrustedIssuer:
         return (await _discovered(declared.issuer)).jwks_uri
 
     return TrustedIssuer(declared, PublishedKeys(place, locate), scopes)
+
+
+def _check_server(declared: PairedServer, place: str, issuers: Collection[str]) -> None:
+    _require(declared.issuer in issuers, f"{place}.issuer", "is no issuer of this file")
+    try:
+        base_url(declared.url)
+    except FHIRServerError:
+        _require(False, f"{place}.url", "not the base URL of a server that may be asked")
+    for address in declared.addresses:
+        try:
+            ip_address(address)
+        except ValueError:
+            _require(False, f"{place}.addresses", "one is no IP address")
 
 
 def _registered(declared: Client, place: str, folder: Path) -> RegisteredClient:

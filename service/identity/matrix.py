@@ -107,6 +107,11 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /v1/model": scope(
         "DocumentReference.r", "clinician care_manager data_scientist auditor administrator"
     ),
+    "GET /cds-services": signed_in(),
+    "POST /cds-services/{service_id}": scope(
+        "RiskAssessment.c", "clinician care_manager", other_unit=403, other_patient=403
+    ),
+    "POST /cds-services/{service_id}/feedback": scope("RiskAssessment.c", "clinician care_manager"),
     "POST /oauth/token": open_to_all(
         "the assertion in its form identifies the system; this form has none", gives=400
     ),

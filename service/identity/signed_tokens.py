@@ -158,8 +158,13 @@ class SignedToken:
         if not holds:
             refuse("signature")
 
-    def check(self, *, issuer: str, audience: str, now: float) -> None:
+    def check(self, *, issuer: str, audience: str | Collection[str], now: float) -> None:
         """Check for whom the token is and when (RFC 7519, sections 4.1.1 to 4.1.6).
+
+        Args:
+            issuer: whose it must be.
+            audience: whom it must be for; of several, one is enough.
+            now: seconds since 1970.
 
         Raises:
             UnauthenticatedError: if it is from or for another one, over, or not valid yet. A token
@@ -168,7 +173,8 @@ class SignedToken:
         claims = self.claims
         if claims.iss != issuer:
             refuse("issuer")
-        if audience not in claims.audiences:
+        accepted = {audience} if isinstance(audience, str) else set(audience)
+        if accepted.isdisjoint(claims.audiences):
             refuse("audience")
         if not now - SKEW_SECONDS < claims.exp < _END_OF_TIME:
             refuse("expired")

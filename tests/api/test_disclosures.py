@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from each_database import on_sqlite_alone
 from fastapi.routing import APIRoute
+from hook_calls import DISCHARGE, call_of
 from sqlalchemy import event
 
 from fhir_mappings.records.instants import from_datetime
@@ -19,12 +21,15 @@ from service.audit import disclosures, ledger
 from service.audit.ledger import Audit, Entry
 from service.audit.verify import verify
 from service.audit.vocabulary import EVENTS, Event
+from service.cds_hooks.showing import PATIENT_CONTEXT
+from service.database import cards
 from service.database.audit_entries import Row, entries
 from service.identity import access
 from service.identity.access import Requirement, requirement_of
 from service.identity.caller import DEVELOPER, Caller
 from service.identity.roles import Purpose, Role
 from service.identity.scopes import parse_scopes
+from service.protection.sealing import seal
 
 SERVICE = Path(access.__file__).parents[1]
 PATH = "/v1/patients/{}/disclosures"
@@ -206,7 +211,44 @@ def prepared(client: Any) -> int:
     answer = client.score()
     assert answer.status_code == 200
     client.kept = answer.json()["score_id"]
+    client.card = shown_card(client)
     return len(rows(client))
+
+
+def shown_card(client: Any) -> str:
+    """A card that was shown to whoever asks here."""
+    keeping = client.app.state.serving.keeping
+    row = cards.ShownCard(
+        card=str(uuid.uuid4()),
+        score_id=client.kept,
+        service="readmission-risk-at-discharge",
+        issuer=DEVELOPER.issuer,
+        user_index="0" * 64,
+        patient_sealed=seal(keeping.keys, PATIENT, PATIENT_CONTEXT),
+        stay_index="0" * 64,
+        number=1,
+        unit=None,
+        band="high",
+        shown_at=0,
+    )
+    with keeping.database.writing() as connection:
+        assert cards.enter_shown(connection, row)
+    return row.card
+
+
+def hook_call(client: Any) -> Any:
+    """A call below the band of any card: the entry of the score is the only one."""
+    client.app.state.serving.model.band = lambda probability: "low"
+    return client.request("POST", DISCHARGE, json=call_of(examples.BUNDLE))
+
+
+def feedback(client: Any) -> Any:
+    report = {
+        "card": client.card,
+        "outcome": "overridden",
+        "outcomeTimestamp": "2026-03-09T12:00:00Z",
+    }
+    return client.request("POST", f"{DISCHARGE}/feedback", json={"feedback": [report]})
 
 
 # What every route that touches a patient is asked with; a new one fails until it is here.
@@ -221,6 +263,8 @@ TOUCHING = {
     "GET /fhir/RiskAssessment": lambda client: client.get(
         "/fhir/RiskAssessment", params={"patient": PATIENT}
     ),
+    "POST /cds-services/{service_id}": hook_call,
+    "POST /cds-services/{service_id}/feedback": feedback,
     "GET /v1/patients/{id}/disclosures": lambda client: client.get(PATH.format("p")),
     "GET /v1/scores/{score_id}": lambda client: client.get(f"/v1/scores/{client.kept}"),
     "GET /v1/patients/{patient_id}/scores": lambda client: client.get(

@@ -7,8 +7,10 @@ from typing import Annotated, Any, NamedTuple
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from hook_calls import call_of
 from trusting_service import OPTED_OUT, OTHER_UNIT, PATIENT, Service, bundle_of
 
+from service.cds_hooks.examples import FEEDBACK
 from service.identity.access import OpenToAll, Requirement, accesses, open_to_all, signed_in
 from service.identity.matrix import COLUMNS, ROUTES, page
 
@@ -40,7 +42,11 @@ class Case(NamedTuple):
         named = self.named
         template = self.route.partition(" ")[2]
         return template.format(
-            id=named, patient_id=named, score_id=self.kept[self.patient], name="no-such.css"
+            id=named,
+            patient_id=named,
+            score_id=self.kept[self.patient],
+            service_id="readmission-risk-at-discharge",
+            name="no-such.css",
         )
 
 
@@ -51,6 +57,8 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "POST /v1/patients/{patient_id}/break-glass": lambda case: {
         "json": {"reason": "covering_unit", "explanation": "On call for the unit tonight."}
     },
+    "POST /cds-services/{service_id}": lambda case: {"json": call_of(bundle_of(case.patient))},
+    "POST /cds-services/{service_id}/feedback": lambda case: {"json": FEEDBACK},
     "POST /oauth/token": lambda case: {"data": {"grant_type": "client_credentials"}},
 }
 """What is sent to a route that takes more than a path."""

@@ -93,3 +93,12 @@ def test_a_mistake_in_a_playbook_is_found_when_it_is_read(
 def test_a_playbook_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
     with pytest.raises(PlaybookError, match="cannot be read"):
         load_playbook(tmp_path / "none.toml")
+
+
+def test_of_suggestions_that_exclude_each_other_one_at_most_is_recommended(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "playbook.toml"
+    file.write_text(SHIPPED.read_text().replace('selection = "any" ', 'selection = "at-most-one" '))
+    with pytest.raises(PlaybookError, match="cds-resp-1"):
+        load_playbook(file)

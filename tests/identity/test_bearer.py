@@ -334,11 +334,11 @@ def test_a_token_larger_than_any_honest_one_is_refused(
 )
 def test_one_header_with_one_bearer_token_it_must_be(here: Door, headers: list[str]) -> None:
     with pytest.raises(UnauthenticatedError):
-        asyncio.run(here.tokens.caller(headers))
+        asyncio.run(here.tokens.caller(headers, "/v1/score"))
 
 
 def test_the_scheme_is_written_as_anybody_likes(here: Door, provider: OpenIDProvider) -> None:
-    assert asyncio.run(here.tokens.caller([f"bEaReR {provider.token()}"]))
+    assert asyncio.run(here.tokens.caller([f"bEaReR {provider.token()}"], "/v1/score"))
 
 
 # Systems that an issuer speaks for, and tokens that are good for one request (CDS Hooks).
@@ -418,7 +418,7 @@ def test_of_many_uses_at_once_one_counts(hooks: Door, provider: OpenIDProvider) 
     token = provider.token()
 
     async def at_once() -> list[Any]:
-        asked = (hooks.tokens.caller([f"Bearer {token}"]) for _ in range(20))
+        asked = (hooks.tokens.caller([f"Bearer {token}"], "/v1/score") for _ in range(20))
         return await asyncio.gather(*asked, return_exceptions=True)
 
     results = asyncio.run(at_once())

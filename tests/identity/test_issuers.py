@@ -22,6 +22,11 @@ client_id = "night-batch"
 scopes = "system/RiskAssessment.crs"
 jwks_file = "batch.json"
 """
+SERVER = """
+[[fhir_server]]
+url = "https://ehr.hospital.example/fhir"
+issuer = "https://id.hospital.example"
+"""
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def read(tmp_path):
 
 def test_without_a_file_nobody_is_trusted():
     trusted = read_trusted(Settings())
-    assert (trusted.issuers, trusted.clients) == ({}, {})
+    assert (trusted.issuers, trusted.clients, trusted.fhir_servers) == ({}, {}, ())
 
 
 def test_issuers_and_clients_are_read_and_nobody_is_asked(read):
@@ -51,6 +56,22 @@ def test_issuers_and_clients_are_read_and_nobody_is_asked(read):
     assert [str(scope) for scope in trusted.clients["night-batch"].scopes] == [
         "system/RiskAssessment.crs"
     ]
+
+
+def test_an_audience_may_be_several_or_the_url_that_is_called(read):
+    several = read(ISSUER.replace('"readmit"', '["readmit", "by-hand"]'))
+    assert several.issuers["https://id.hospital.example"].declared.audiences == (
+        "readmit",
+        "by-hand",
+    )
+    read(ISSUER.replace('audience = "readmit"', "audience_is_url = true"))
+    with pytest.raises(SettingsError, match="audience"):
+        read(ISSUER.replace('"readmit"', "[]"))
+
+
+def test_a_server_is_paired_with_an_issuer(read):
+    (server,) = read(ISSUER + SERVER + 'addresses = ["10.0.0.7"]').fhir_servers
+    assert (server.issuer, server.addresses) == ("https://id.hospital.example", ("10.0.0.7",))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +100,9 @@ def test_issuers_and_clients_are_read_and_nobody_is_asked(read):
         (CLIENT.replace("system/", "patient/"), "client[0].scopes"),
         (CLIENT.replace("system/RiskAssessment.crs", ""), "client[0].scopes"),
         (CLIENT.replace("RiskAssessment.crs", "RiskAssessment.canary"), "client[0].scopes"),
+        (ISSUER + SERVER.replace("id.hospital", "canary"), "fhir_server[0].issuer"),
+        (ISSUER + SERVER.replace("https://ehr", "http://canary"), "fhir_server[0].url"),
+        (ISSUER + SERVER + 'addresses = ["canary"]', "fhir_server[0].addresses"),
         ("canary =", "TOML"),
         (b"\xff", "UTF-8"),
     ],

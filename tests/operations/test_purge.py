@@ -83,6 +83,7 @@ def test_scores_go_after_their_days_and_broken_glass_after_its_own(
     filled_before(installation, database, timedelta(days=366))
     purge(installation.audit(database), installation.folder, POLICY, now=NOW)
     assert counts(database)["scores"] == 0
+    assert entered(database)["shown_cards"] == entered(database)["card_feedback"] == 1
     assert counts(database)["broken_glass"] == 1
     later = NOW + timedelta(days=2_192)
     purge(installation.audit(database), installation.folder, POLICY, now=later)

@@ -1,0 +1,63 @@
+"""From a call to one Bundle of its records: prefetched, or fetched from the EHR's own server.
+
+``fhirServer`` is what the caller says. It is asked only where the operator has paired it with the
+caller's issuer; any other is as if none were given, and nothing connects to it.
+"""
+
+import anyio
+
+from service.cds_hooks.call import HookCall, tokens
+from service.cds_hooks.prefetch import LackingDataError, as_bundle, completed, take_apart
+from service.fhir_servers.addresses import FHIRServerError, same_server
+from service.fhir_servers.client import FHIRServer
+from service.identity.caller import Caller
+from service.identity.issuers import PairedServer
+from service.serving import Serving
+
+
+async def bundle_of(here: Serving, caller: Caller, call: HookCall) -> bytes:
+    """All records of a call.
+
+    Raises:
+        LackingDataError: if they are not all there and cannot be fetched within the deadline.
+    """
+    prefetched = take_apart(call.prefetch)
+    server = server_of(here, caller, call) if prefetched.lacking or prefetched.going_on else None
+    try:
+        with anyio.move_on_after(here.settings.fhir_deadline_seconds) as deadline:
+            resources = await completed(prefetched, tokens(call), server)
+        if deadline.cancelled_caught:
+            raise LackingDataError("prefetch: fhirServer does not give the rest in time")
+    finally:
+        if server is not None:
+            await server.close()
+    return as_bundle(resources)
+
+
+def server_of(here: Serving, caller: Caller, call: HookCall) -> FHIRServer | None:
+    """The EHR's server, where the caller may have it asked; nothing connects yet."""
+    paired = paired_with(here.trusted.fhir_servers, caller.issuer, call.fhir_server)
+    if paired is None:
+        return None
+    authorization = call.fhir_authorization
+    return FHIRServer(
+        paired.url,
+        None if authorization is None else authorization.access_token,
+        vouched=paired.addresses,
+        breaker=here.breaker,
+    )
+
+
+def paired_with(
+    servers: tuple[PairedServer, ...], issuer: str, named: str | None
+) -> PairedServer | None:
+    """The server that a call names, if the operator paired it with the issuer of the call."""
+    if named is None:
+        return None
+    for server in servers:
+        try:
+            if server.issuer == issuer and same_server(server.url, named):
+                return server
+        except FHIRServerError:
+            return None  # what was named is no base URL
+    return None
