@@ -79,6 +79,8 @@ class Serving:
     def __init__(self, settings: Settings, model: "RiskModel | None") -> None:
         self.settings = settings
         self.trusted = read_trusted(settings)
+        # Before the database: a list that cannot be read would leave connections to it open.
+        self._opt_out = OptOutList(settings.opt_out)
         self.keeping: Keeping = open_keeping(settings)
         self.rates = Rates(settings)
         self.metrics = Metrics(Build(VERSION, settings.mode))
@@ -88,7 +90,6 @@ class Serving:
         self.bearer = BearerTokens(self.trusted, self.signing, database, own)
         self.token_endpoint = TokenEndpoint(self.trusted, self.signing, self.keeping.audit, own)
         self.ehr_tokens = EHRTokens(self.signing)
-        self._opt_out = OptOutList(settings.opt_out)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)
