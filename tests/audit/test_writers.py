@@ -58,7 +58,6 @@ def _write(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_thousand_writers_lose_nothing_and_leave_one_chain(
     audit: Audit, database_url: str
 ) -> None:
