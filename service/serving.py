@@ -84,6 +84,8 @@ class Serving:
         self.trusted = read_trusted(settings)
         self.playbook = load_playbook(settings.playbook)
         self.breaker = Breaker()
+        # Before the database: a list that cannot be read would leave connections to it open.
+        self._opt_out = OptOutList(settings.opt_out)
         self.keeping: Keeping = open_keeping(settings)
         self.rates = Rates(settings)
         self.metrics = Metrics(Build(VERSION, settings.mode))
@@ -93,7 +95,6 @@ class Serving:
         self.bearer = BearerTokens(self.trusted, self.signing, database, own)
         self.token_endpoint = TokenEndpoint(self.trusted, self.signing, self.keeping.audit, own)
         self.ehr_tokens = EHRTokens(self.signing)
-        self._opt_out = OptOutList(settings.opt_out)
         self._model = model
         self._refusal = ""
         self._room = anyio.CapacityLimiter(AT_ONCE)

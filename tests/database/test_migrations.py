@@ -71,6 +71,7 @@ def _upgrade(url: str, begin: Callable[[], object]) -> None:
     database.close()
 
 
+@pytest.mark.slow
 def test_processes_that_upgrade_at_once_make_the_tables_once(database_url: str) -> None:
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(4)

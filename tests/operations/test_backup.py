@@ -1,4 +1,8 @@
-"""Backup and restore: what is restored was checked, and what is lost is said."""
+"""Backup and restore: what is restored was checked, and what is lost is said.
+
+A file takes the place of a file. A server's dump goes into an empty database: there, what would be
+lost or changed in place has no meaning, and those tests are of SQLite alone.
+"""
 
 import shutil
 import sqlite3
@@ -6,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from each_database import database_in, empty_database_in, on_sqlite_alone
 from installation import CANARY, Installation, fill, score_row
 from sqlalchemy import func, insert, select, update
 
@@ -19,6 +24,8 @@ from service.key_rotation import rotate
 from service.protection.keys import KeysError
 from service.restore import Restored, restore, save
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 def saved(installation: Installation, name: str = "backup", password: str | None = None) -> Path:
     database = installation.database(password)
@@ -31,6 +38,8 @@ def saved(installation: Installation, name: str = "backup", password: str | None
 def restored(
     installation: Installation, file: Path, password: str | None = None, **options: bool
 ) -> Restored:
+    if not database_in(installation.folder).startswith("sqlite"):
+        empty_database_in(installation.folder)
     database = installation.database(password)
     try:
         return restore(database, installation.keys, installation.anchor, file, **options)
@@ -69,6 +78,7 @@ def test_a_backup_comes_back_with_everything_in_it(filled: Installation) -> None
     assert anchored(filled) == 6
 
 
+@on_sqlite_alone
 def test_a_backup_is_of_one_moment_while_the_service_writes(filled: Installation) -> None:
     """Each transaction writes a score and an entry: in every backup there are as many of both."""
     stop = threading.Event()
@@ -122,6 +132,7 @@ def test_a_backup_that_cannot_be_entered_is_removed(
     assert not (filled.folder / "backup").exists()
 
 
+@on_sqlite_alone
 def test_entries_that_the_anchor_vouches_for_are_not_lost_by_the_way(
     filled: Installation,
 ) -> None:
@@ -135,6 +146,7 @@ def test_entries_that_the_anchor_vouches_for_are_not_lost_by_the_way(
     assert list(filled.folder.glob(".*restoring*")) == []
 
 
+@on_sqlite_alone
 def test_an_accepted_loss_is_entered_and_the_old_anchor_is_kept(filled: Installation) -> None:
     file = saved(filled)
     more(filled, 3)
@@ -152,6 +164,7 @@ def test_an_accepted_loss_is_entered_and_the_old_anchor_is_kept(filled: Installa
     old.close()
 
 
+@on_sqlite_alone
 def test_without_loss_nothing_has_to_be_accepted(filled: Installation, tmp_path: Path) -> None:
     """The machine is lost; backup, keys and an anchor that is older than the backup are left."""
     anchor = filled.anchor.read_bytes()
@@ -163,6 +176,7 @@ def test_without_loss_nothing_has_to_be_accepted(filled: Installation, tmp_path:
     assert events(filled) == ["score_given"] * 5 + ["database_restored"]
 
 
+@on_sqlite_alone
 def test_a_database_in_use_is_left_alone(filled: Installation) -> None:
     file = saved(filled)
     service = filled.database()
@@ -184,6 +198,7 @@ def test_a_database_in_use_is_left_alone(filled: Installation) -> None:
         {"number": 40},
     ],
 )
+@on_sqlite_alone
 def test_a_backup_whose_audit_was_changed_does_not_take_the_place(
     filled: Installation, change: dict[str, object]
 ) -> None:
@@ -199,6 +214,7 @@ def test_a_backup_whose_audit_was_changed_does_not_take_the_place(
     assert events(filled) == before
 
 
+@on_sqlite_alone
 def test_a_backup_of_another_history_needs_a_word(
     filled: Installation, installation: Installation, tmp_path: Path
 ) -> None:
@@ -216,6 +232,7 @@ def test_a_backup_of_another_history_needs_a_word(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database " * 400])
+@on_sqlite_alone
 def test_what_is_no_backup_does_not_take_the_place(filled: Installation, content: bytes) -> None:
     file = filled.folder / "backup"
     file.write_bytes(content)
@@ -225,6 +242,7 @@ def test_what_is_no_backup_does_not_take_the_place(filled: Installation, content
     assert events(filled) == before
 
 
+@on_sqlite_alone
 def test_a_backup_from_before_a_rotation_needs_the_keys_of_that_time(
     filled: Installation,
 ) -> None:
@@ -239,6 +257,7 @@ def test_a_backup_from_before_a_rotation_needs_the_keys_of_that_time(
     restored(filled, file, accept_loss=True)
 
 
+@on_sqlite_alone
 def test_an_encrypted_database_has_encrypted_backups(installation: Installation) -> None:
     pytest.importorskip("sqlcipher3")
     database = installation.database("canary")
@@ -251,6 +270,7 @@ def test_an_encrypted_database_has_encrypted_backups(installation: Installation)
     assert events(installation, "canary")[-1] == "database_restored"
 
 
+@on_sqlite_alone  # beside which it has a database of its own
 def test_postgresql_is_saved_by_its_own_tool_and_restored_into_an_empty_database(
     installation: Installation, postgresql_url: str
 ) -> None:

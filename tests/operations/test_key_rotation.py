@@ -255,6 +255,7 @@ def copies(installation: Installation, scratch: Path) -> Iterator[Installation]:
         yield installation.copied_to(scratch / str(number))
 
 
+@pytest.mark.slow
 def test_killed_before_any_step_it_is_finished_by_the_next_one(
     filled: Installation, tmp_path: Path
 ) -> None:
