@@ -26,7 +26,8 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
     database = Database(database_url)
     upgrade(database)
     database.close()
-    with trusting_service(tmp_path, database=database_url) as running:
+    anchor = tmp_path / "audit-anchor"
+    with trusting_service(tmp_path, database=database_url, audit_anchor=anchor) as running:
         yield running
 
 

@@ -421,6 +421,18 @@ def scored_alone(model: RiskModel, folder: Path, *resources) -> list[dict[str, s
         return list(csv.DictReader(file))
 
 
+def test_of_whom_a_consent_cannot_be_read_is_counted_apart_and_not_listed(model, tmp_path):
+    consent = {"resourceType": "Consent", "id": "c", "status": "active", "provision": [{}]}
+    consent["patient"] = {"reference": "Patient/ada"}
+    records = ndjson(patient(), encounter("a", 0, 3), lab("l", 1), consent)
+    ingested(tmp_path / "store", ("a.ndjson", records))
+    out = tmp_path / "scores.csv"
+    with open_store(tmp_path / "store") as store:
+        done = batch.score_store(store, load_profile("default"), model, out, lambda *_: None)
+    assert (done.scored, done.not_scored) == (0, {"consent_unreadable": 1})
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+
+
 def test_who_opted_out_is_counted_and_not_listed(readmit, hospital, tmp_path):
     """By the list that is named: in the table of scores, and in the flow of the cohort."""
     lines = scores(hospital)
