@@ -1,5 +1,6 @@
 """Scores as they are kept and read again: by whom, how much, and never without the audit."""
 
+import re
 import secrets
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
@@ -28,6 +29,9 @@ RESOURCE: Final = "RiskAssessment"
 """What a score is in FHIR, and in scopes."""
 
 SCORE_CONTEXT: Final = "scores.score"
+
+_PSEUDONYM: Final = re.compile(r"[0-9a-f]{64}")
+"""What ``index_of`` gives."""
 
 MOST_LISTED: Final = 100
 """How many scores one list may hold."""
@@ -282,7 +286,8 @@ def reading_of(keeping: Keeping, caller: Caller, patient: str) -> Reading:
     """How a caller reads the list of one patient, whom they name as their view names patients."""
     reach = reach_of(caller, RESOURCE, "s")
     view = view_of(reach.roles, is_system=reach.is_system) or View.WITHOUT_IDENTITY
-    index = patient
+    # Of another form it is nobody's; on a NUL PostgreSQL would fail, and that is no 404.
+    index = patient if _PSEUDONYM.fullmatch(patient) else ""
     covers = reach.patient is None or index_of(keeping.keys, "patient", reach.patient) == patient
     if view is View.WHOLE:
         index = index_of(keeping.keys, "patient", patient)

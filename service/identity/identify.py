@@ -37,7 +37,8 @@ async def identify(request: Request) -> Caller:
 
 async def _by_session(request: Request, here: Serving, cookie: str) -> Caller:
     session = await anyio.to_thread.run_sync(find_session, here.keeping, here.settings, cookie)
-    if session is None:
+    # Whoever an issuer vouched for that the operator has struck off since is not let in any more.
+    if session is None or session.caller.issuer not in here.trusted.issuers:
         raise UnauthenticatedError
     request.state.session = session
     await refuse_forged(request, here.keeping.keys, session.id)

@@ -8,6 +8,7 @@ from each_database import on_sqlite_alone
 from trusting_service import OTHER_UNIT, PATIENT, UNIT, Service, bundle_of
 
 from service.audit.anchor import AuditError
+from service.database import scores
 from service.database.audit_entries import entries
 from service.score import NotScored, Scored
 from service.score_list import PatientScores
@@ -168,6 +169,23 @@ def test_a_data_scientist_lists_by_pseudonym_and_never_by_a_patients_own_id(
     score = service.ask("GET", f"/v1/scores/{score_id}", service.person("data_scientist"))
     assert "example-" not in score.text
     assert details(last_entry(service))["view"] == "without_identity"
+
+
+@pytest.mark.parametrize("name", ["example%00patient", "%ff", "x" * 64])
+def test_what_is_no_pseudonym_is_nobodys_and_never_reaches_the_database(
+    service: Service, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    asked: list[str] = []
+    of_patient = scores.of_patient
+
+    def watched(connection: Any, patient_index: str, **more: Any) -> Any:
+        asked.append(patient_index)
+        return of_patient(connection, patient_index, **more)
+
+    monkeypatch.setattr(scores, "of_patient", watched)
+    answer = service.ask("GET", f"/v1/patients/{name}/scores", service.person("data_scientist"))
+    assert answer.status_code == 404
+    assert set(asked) == {""}
 
 
 def test_two_roles_see_each_stay_by_the_widest_that_reaches_it(service: Service) -> None:

@@ -210,6 +210,14 @@ def test_a_caller_moved_to_another_session_by_who_can_write_the_database_is_no_g
     assert not is_signed_in(other)
 
 
+def test_it_ends_with_the_trust_in_the_issuer_that_vouched_for_the_person(
+    browser: Browser,
+) -> None:
+    assert is_signed_in(browser)
+    browser.here.trusted.issuers.clear()
+    assert not is_signed_in(browser)
+
+
 def test_a_bearer_token_is_judged_before_a_session(
     browser: Browser, provider: OpenIDProvider
 ) -> None:
