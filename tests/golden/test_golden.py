@@ -36,7 +36,7 @@ def meaning(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "profile": wanted["profile"],
         "events": [plain(event) for event in sorted(read.events, key=_place)],
         "questionable": {": ".join(key): n for key, n in read.questionable.items()},
-        "rejected": [": ".join(rejected) for rejected in read.rejected],
+        "rejected": [f"{rejected.element}: {rejected.reason}" for rejected in read.rejected],
     }
     return wanted, found
 

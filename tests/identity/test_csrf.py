@@ -11,6 +11,7 @@ from openid_provider import OpenIDProvider, openid_provider
 
 from service.body import FORM_LIMIT
 from service.identity.access import OpenToAll, requirement_of
+from service.identity.csrf import CrossSiteError
 from service.settings import Settings
 
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
@@ -65,7 +66,12 @@ def routes(among: Any) -> Iterator[APIRoute]:
 
 
 def problem(answer: Any) -> str:
-    return str(answer.json()["type"])
+    """The kind of problem; below ``/fhir`` it is told as an OperationOutcome."""
+    content = answer.json()
+    if content.get("resourceType") == "OperationOutcome":
+        (issue,) = content["issue"]
+        return REFUSED if issue["details"]["text"] == CrossSiteError.title else str(issue["code"])
+    return str(content["type"])
 
 
 def test_there_are_routes_that_change_something(browser: Browser) -> None:

@@ -386,7 +386,7 @@ def test_tls_of_today_is_spoken_and_none_of_the_past(tmp_path: Path) -> None:
 
 WHOLE = """
 import sys, threading, logging, warnings, urllib.request, socket
-sys.path.insert(0, "tests/api")
+sys.path[:0] = ["tests/api", "tests/fixtures"]
 from conftest import LinearModel
 from service import serve as serving
 from service.settings import Settings
