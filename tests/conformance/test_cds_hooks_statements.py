@@ -334,7 +334,7 @@ def statements() -> list[tuple[str, str]]:
 
 def page() -> str:
     """The page of ``docs/conformance``: what is claimed, and the test that holds it."""
-    rows = [f"| {said} | passes | `{name}` |" for name, said in statements()]
+    rows = [f"| {said} | `{name}` |" for name, said in statements()]
     return "\n".join(
         [
             "# Conformance with CDS Hooks 2.0",
@@ -343,10 +343,10 @@ def page() -> str:
             "",
             "Every line is a test that asks the running service, as the public sandbox does "
             "(ES384, no `sub`, `aud` the exact URL) or as Epic does (RS384, `nbf`, `sub`, an `aud` "
-            "set by hand). The suite is green or there is no release, so each passes.",
+            "set by hand). Whether it holds, the test says.",
             "",
-            "| statement | result | test |",
-            "|---|---|---|",
+            "| statement | test |",
+            "|---|---|",
             *rows,
             "",
         ]
