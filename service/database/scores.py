@@ -27,6 +27,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     score_sealed: bytes
     refused: bool | None = None
     """Not scored because the patient said no, or nobody can tell; None before version 0002."""
+    row_sealed: bytes | None = None
+    """The model's inputs by name; None where there was no risk, and before version 0005."""
 
 
 def keep(connection: Connection, row: Row) -> None:

@@ -42,6 +42,10 @@ SEALED_COLUMNS: Final = (
     SealedColumn(tables.SIGNING_KEYS, "private_sealed", "signing_keys.private"),
     SealedColumn(tables.SHOWN_CARDS, "patient_sealed", "shown_cards.patient"),
     SealedColumn(tables.CARD_FEEDBACK, "comment_sealed", "card_feedback.comment"),
+    SealedColumn(tables.SCORES, "row_sealed", "scores.row"),
+    SealedColumn(tables.WORK_LIST, "patient_sealed", "work_list.patient"),
+    SealedColumn(tables.WORK_LIST, "summary_sealed", "work_list.summary"),
+    SealedColumn(tables.FOLLOW_UP_CHANGES, "note_sealed", "follow_up_changes.note"),
 )
 """All of them."""
 

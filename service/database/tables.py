@@ -76,6 +76,7 @@ SCORES: Final = Table(
     Column("version", Text, nullable=False),
     Column("score_sealed", LargeBinary, nullable=False),
     Column("refused", Boolean),
+    Column("row_sealed", LargeBinary),
     Index("ix_scores_patient_index", "patient_index", "made_at"),
     Index("ix_scores_encounter_index", "encounter_index"),
     Index("ix_scores_made_at", "made_at"),
@@ -83,7 +84,9 @@ SCORES: Final = Table(
 """Every score that was given, whole and sealed, beside what lists are sorted by.
 
 ``refused``: not scored because the patient opted out, or a Consent cannot be read; null before
-version 0002. The newest row of a patient says whether any of them is shown.
+version 0002. The newest row of a patient says whether any of them is shown. ``row_sealed``: the
+model's inputs by name, so that a page can ask the model what if one of them were otherwise; null
+where there was no risk, and before version 0005.
 """
 
 BROKEN_GLASS: Final = Table(
@@ -180,3 +183,101 @@ CARD_FEEDBACK: Final = Table(
 )
 """What became of the cards, by the EHR's word. The id is of what was said, so that a repeated
 report is the same row."""
+
+WORK_LIST: Final = Table(
+    "work_list",
+    METADATA,
+    Column("patient_index", String(64), primary_key=True),
+    Column("patient_sealed", LargeBinary, nullable=False),
+    Column("stay_index", String(64), nullable=False),
+    Column("score_id", String(32)),
+    Column("unit", Text),
+    Column("probability", Float),
+    Column("band", String(16)),
+    Column("lace", Integer),
+    Column("hospital", Integer),
+    Column("discharged_at", BigInteger),
+    Column("remaining", Float),
+    Column("remaining_low", Float),
+    Column("remaining_high", Float),
+    Column("condition_group", String(64)),
+    Column("groups", Text, nullable=False),
+    Column("summary_sealed", LargeBinary),
+    Column("left", String(16)),
+    Column("fingerprint", String(64), nullable=False),
+    Column("run", String(32), nullable=False),
+    UniqueConstraint("stay_index"),
+    Index("ix_work_list_remaining", "left", "remaining", "patient_index"),
+    Index("ix_work_list_unit", "unit", "remaining"),
+    Index("ix_work_list_discharged_at", "discharged_at"),
+)
+"""Every patient who is in hospital or left it less than thirty days ago, as the last batch run
+found them: one row a patient, of their latest stay. ``discharged_at`` is null while they are in
+hospital; ``remaining`` is the risk for the days that are left. ``left`` says why a patient is not
+on the list: readmitted, deceased, opted out, not scored, or the thirty days are over.
+``groups`` is JSON of the attributes that fairness is looked at by. ``fingerprint`` covers the
+patient's events and the model: while it is the same, nothing is computed again."""
+
+SCORING_RUNS: Final = Table(
+    "scoring_runs",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("as_of", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("began_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("reached", Integer, nullable=False),
+    Column("counts", Text, nullable=False),
+    Index("ix_scoring_runs_ended_at", "ended_at"),
+)
+"""Batch runs: of which moment, with which model, how many shards of the store are done, and what
+was scored and skipped (JSON). A run that was killed is taken up where ``reached`` says."""
+
+FOLLOW_UPS: Final = Table(
+    "follow_ups",
+    METADATA,
+    Column("stay_index", String(64), primary_key=True),
+    Column("patient_index", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("assigned_to", Text),
+    Column("due_on", String(10)),
+    Column("version", Integer, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("ix_follow_ups_patient_index", "patient_index"),
+    Index("ix_follow_ups_assigned_to", "assigned_to", "status"),
+    Index("ix_follow_ups_changed_at", "changed_at"),
+)
+"""How far a stay has been worked; no row is version 0, *new* and nobody's. ``assigned_to`` is
+``issuer|subject`` of a person. Whoever changes it names the version that they saw."""
+
+FOLLOW_UP_CHANGES: Final = Table(
+    "follow_up_changes",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("stay_index", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("status", String(16)),
+    Column("assigned_to", Text),
+    Column("due_on", String(10)),
+    Column("reason", String(32)),
+    Column("note_sealed", LargeBinary),
+    UniqueConstraint("stay_index", "version"),
+    Index("ix_follow_up_changes_at", "at"),
+)
+"""Every change to a follow-up, in order: who, when, and what it was afterwards. Never changed. Two
+who write the same version at once: one of them is refused and told."""
+
+SAVED_FILTERS: Final = Table(
+    "saved_filters",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+"""What somebody looks at every morning: the query of the list, under a name of theirs."""

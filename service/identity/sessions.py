@@ -38,12 +38,25 @@ a session may end up to a minute before its idle limit, and never after."""
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """The chart that a session was launched from (SMART App Launch 2.2, EHR launch)."""
+
+    fhir_server: str
+    """Base URL of the EHR's server: where the records behind a reason are."""
+    encounter: str | None
+    """The Encounter that the chart is open at, its id alone."""
+    patient_banner: bool
+    """Whether the EHR leaves it to us to say whose page this is (``need_patient_banner``)."""
+
+
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A browser that is signed in."""
 
     id: str
     """What its cookie holds: whoever has it is the caller. Never kept, logged or shown."""
     caller: Caller
+    launch: Launch | None = None
+    """Set where an EHR launched it; else the person signed in."""
 
     def __repr__(self) -> str:
         return "Session(...)"
@@ -52,17 +65,24 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 class _Sealed(msgspec.Struct, frozen=True):
     id_hash: str
     caller: Caller
+    launch: Launch | None = None
 
 
-def begin_session(work: Work, keeping: Keeping, settings: Settings, caller: Caller) -> Session:
+def begin_session(
+    work: Work,
+    keeping: Keeping,
+    settings: Settings,
+    caller: Caller,
+    launch: Launch | None = None,
+) -> Session:
     """Begin a session, within the transaction that records the sign-in.
 
     Sessions that are over are removed on the way: there is one sign-in for each that began.
     """
     now = _now()
-    session = Session(id=secrets.token_urlsafe(32), caller=caller)
+    session = Session(id=secrets.token_urlsafe(32), caller=caller, launch=launch)
     id_hash = hash_of(session.id)
-    sealed = msgspec.json.encode(_Sealed(id_hash, caller)).decode()
+    sealed = msgspec.json.encode(_Sealed(id_hash, caller, launch)).decode()
     sessions.remove_ended(
         work.connection, now=now, unused_since=now - settings.session_idle_minutes * MINUTE
     )
@@ -101,7 +121,7 @@ def find_session(keeping: Keeping, settings: Settings, id: str) -> Session | Non
     if now >= row.used_at + _NOTED_EVERY:
         with keeping.database.writing() as connection:
             sessions.use(connection, id_hash, now)
-    return Session(id=id, caller=opened.caller)
+    return Session(id=id, caller=opened.caller, launch=opened.launch)
 
 
 def end_session(work: Work, id: str) -> None:
