@@ -15,6 +15,7 @@ from service.routes import (
     cds_hooks,
     disclosures,
     fhir,
+    fhir_work_list,
     health,
     home,
     metrics,
@@ -23,6 +24,7 @@ from service.routes import (
     patients,
     score,
     sign_in,
+    work_list,
 )
 from service.score import NotScored, Scored
 from service.score_list import PatientScores
@@ -90,6 +92,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             {"name": "score", "description": "The risk of one stay."},
             {"name": "fhir", "description": "The risk as FHIR R4."},
             {"name": "patients", "description": "What one patient was told, and opening it."},
+            {"name": "work list", "description": "Whom to follow up, and in which order."},
             {"name": "model", "description": "What speaks, and what it is made for."},
             {"name": "cds-hooks", "description": "CDS Hooks 2.0: cards where the EHR is."},
             {"name": "oauth", "description": "Tokens for systems (SMART Backend Services)."},
@@ -107,7 +110,19 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     problems.install(app, error_page)
     refusals.install(app, error_page)
     for routes in (
-        *(score, fhir, cds_hooks, patients, model, disclosures, oauth, health, metrics),
+        *(
+            score,
+            fhir,
+            fhir_work_list,
+            cds_hooks,
+            work_list,
+            patients,
+            model,
+            disclosures,
+            oauth,
+            health,
+            metrics,
+        ),
         *(home, sign_in),
     ):
         app.include_router(routes.router)
@@ -116,7 +131,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         (
             *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
             *(model.ModelDescription, disclosures.Disclosures, *oauth.STRUCTS),
-            *(health.Health, health.Readiness, *cds_hooks.STRUCTS),
+            *(health.Health, health.Readiness, *cds_hooks.STRUCTS, *work_list.STRUCTS),
         ),
         examples.ANSWERS,
     )

@@ -18,6 +18,7 @@ from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
 from service.score import Scored
 from service.scoring import score_stay
+from service.spreadsheet import cell
 from service.wording import local_time
 
 if TYPE_CHECKING:
@@ -205,14 +206,7 @@ def _write_csv(out: Path, lines: Iterator[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for line in lines:
-            writer.writerow({name: _safe(value) for name, value in line.items()})
-
-
-def _safe(value: Any) -> Any:
-    """A cell that a spreadsheet shows and never runs: a leading = + - @ would be a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+            writer.writerow({name: cell(value) for name, value in line.items()})
 
 
 def _write_parquet(out: Path, lines: Iterator[dict[str, Any]]) -> None:

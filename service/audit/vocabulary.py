@@ -17,6 +17,7 @@ class Event(StrEnum):
     SCORE_GIVEN = "score_given"
     SCORE_READ = "score_read"
     SCORES_LISTED = "scores_listed"
+    WORK_LIST_READ = "work_list_read"
     CARD_SHOWN = "card_shown"
     CARD_FEEDBACK = "card_feedback"
     GLASS_BROKEN = "glass_broken"
@@ -64,6 +65,12 @@ EVENTS: Final[dict[Event, EventDescription]] = {
         "The scores of one patient were listed.",
         "R",
         frozenset({"count", "view"}),
+        about_patient=True,
+    ),
+    Event.WORK_LIST_READ: EventDescription(
+        "A patient was shown on the list of whom to follow up.",
+        "R",
+        frozenset({"score_id"}),
         about_patient=True,
     ),
     Event.CARD_SHOWN: EventDescription(

@@ -52,6 +52,26 @@ def is_refused(connection: Connection, patient_index: str) -> bool:
     return bool(connection.execute(theirs.order_by(*newest_first).limit(1)).scalar())
 
 
+def refused_among(connection: Connection, patients: Collection[str]) -> set[str]:
+    """Of these patients (by the keyed index), those of whom ``is_refused`` holds."""
+    ranked = (
+        select(
+            SCORES.c.patient_index,
+            SCORES.c.refused,
+            func.row_number()
+            .over(
+                partition_by=SCORES.c.patient_index,
+                order_by=(SCORES.c.made_at.desc(), SCORES.c.id.desc()),
+            )
+            .label("place"),
+        )
+        .where(SCORES.c.patient_index.in_(list(patients)))
+        .subquery()
+    )
+    newest = select(ranked.c.patient_index).where(ranked.c.place == 1, ranked.c.refused)
+    return set(connection.execute(newest).scalars())
+
+
 def of_patient(
     connection: Connection,
     patient_index: str,

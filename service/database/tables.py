@@ -207,7 +207,7 @@ WORK_LIST: Final = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("run", String(32), nullable=False),
     UniqueConstraint("stay_index"),
-    Index("ix_work_list_remaining", "left", "remaining", "patient_index"),
+    Index("ix_work_list_remaining", "left", "remaining", "stay_index"),
     Index("ix_work_list_unit", "unit", "remaining"),
     Index("ix_work_list_discharged_at", "discharged_at"),
 )

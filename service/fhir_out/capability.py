@@ -24,6 +24,8 @@ OPERATION: Final = "readmission-risk"
 INTERACTIONS: Final[dict[str, tuple[str, str]]] = {
     "GET /fhir/RiskAssessment/{score_id}": ("RiskAssessment", "read"),
     "GET /fhir/RiskAssessment": ("RiskAssessment", "search-type"),
+    "GET /fhir/List/work-list": ("List", "read"),
+    "GET /fhir/Group/work-list": ("Group", "read"),
     f"GET /fhir/OperationDefinition/{OPERATION}": ("OperationDefinition", "read"),
 }
 """Which route is which interaction with which type of resource."""

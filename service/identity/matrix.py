@@ -96,6 +96,12 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /fhir/metadata": open_to_all("read before there is a token"),
     "GET /fhir/.well-known/smart-configuration": open_to_all("read before there is a token"),
     "GET /fhir/OperationDefinition/readmission-risk": open_to_all("read before there is a token"),
+    # A list is of many: whose token is for one patient gets none. Of other units it shows nobody.
+    "GET /v1/worklist": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /v1/worklist.csv": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /v1/worklist/capacity": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /fhir/List/work-list": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /fhir/Group/work-list": scope("Group.r", "clinician care_manager", other_patient=403),
     "POST /v1/patients/{patient_id}/break-glass": scope(
         "Consent.c",
         "clinician care_manager",

@@ -48,13 +48,19 @@ class RoleDescription(NamedTuple):
 ROLES: Final[dict[Role, RoleDescription]] = {
     Role.CLINICIAN: RoleDescription(
         "Treats patients: asks for a risk with its reasons and reads earlier ones.",
-        parse_scopes("user/RiskAssessment.crs user/DocumentReference.rs user/Consent.c"),
+        parse_scopes(
+            "user/RiskAssessment.crs user/DocumentReference.rs user/Consent.c user/List.rs "
+            "user/Group.rs"
+        ),
         (Purpose.TREATMENT, Purpose.EMERGENCY),
         every_unit=True,
     ),
     Role.CARE_MANAGER: RoleDescription(
         "Follows discharged patients of certain units.",
-        parse_scopes("user/RiskAssessment.crs user/DocumentReference.rs user/Consent.c"),
+        parse_scopes(
+            "user/RiskAssessment.crs user/DocumentReference.rs user/Consent.c user/List.rs "
+            "user/Group.rs"
+        ),
         (Purpose.CARE_MANAGEMENT, Purpose.TREATMENT, Purpose.EMERGENCY),
         every_unit=False,
     ),

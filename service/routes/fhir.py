@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from fhir_mappings.errors import ReadmitError, UnprocessableError
+from fhir_mappings.errors import UnprocessableError
 from service import examples
 from service.body import ACCEPTED, read_body
 from service.fhir_out import examples as fhir_examples
-from service.fhir_out.outcome import MEDIA_TYPE
+from service.fhir_out.formats import FHIR, json_alone
 from service.fhir_out.parameters import AS_OF, ENCOUNTER, read_inputs
 from service.fhir_out.search import SEARCH_PARAMETERS, parse_search
 from service.identity.access import accesses, open_to_all, requires
@@ -25,38 +25,6 @@ from service.views import View
 OPERATION: Final = "/fhir/$readmission-risk"
 SEARCH: Final = "/fhir/RiskAssessment"
 READ: Final = "/fhir/RiskAssessment/{score_id}"
-
-_FORMATS: Final = frozenset({"json", "application/json", MEDIA_TYPE, "application/fhir json"})
-"""R4's names of JSON; the last is one whose plus sign was not escaped in the URL."""
-
-
-class FormatError(ReadmitError):
-    """FHIR is asked for in another format than JSON."""
-
-    status = 406
-    title = "Not in this format"
-
-
-def json_alone(
-    wanted: Annotated[
-        str | None,
-        Query(alias="_format", description="JSON alone.", examples=["json"]),
-    ] = None,
-) -> None:
-    """Refuse a ``_format`` that is not JSON's: it overrides ``Accept`` (R4, RESTful API).
-
-    Raises:
-        FormatError: if it is another.
-    """
-    if wanted is not None and wanted not in _FORMATS:
-        raise FormatError("_format: FHIR is answered as JSON alone")
-
-
-class FHIR(Response):
-    """A resource, as FHIR JSON."""
-
-    media_type = MEDIA_TYPE
-
 
 router = APIRouter(tags=["fhir"], dependencies=[Depends(json_alone)], default_response_class=FHIR)
 

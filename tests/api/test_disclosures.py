@@ -13,6 +13,7 @@ import pytest
 from each_database import on_sqlite_alone
 from fastapi.routing import APIRoute
 from hook_calls import DISCHARGE, call_of
+from listed_patients import listed, put_on_the_list
 from sqlalchemy import event
 
 from fhir_mappings.records.instants import from_datetime
@@ -212,6 +213,8 @@ def prepared(client: Any) -> int:
     assert answer.status_code == 200
     client.kept = answer.json()["score_id"]
     client.card = shown_card(client)
+    keeping = client.app.state.serving.keeping
+    put_on_the_list(keeping, [listed(keeping, PATIENT)])
     return len(rows(client))
 
 
@@ -275,6 +278,11 @@ TOUCHING = {
         "/v1/patients/p/break-glass",
         json={"reason": "emergency_treatment", "explanation": "Collapsed in the lobby."},
     ),
+    "GET /v1/worklist": lambda client: client.get("/v1/worklist"),
+    "GET /v1/worklist.csv": lambda client: client.get("/v1/worklist.csv"),
+    "GET /v1/worklist/capacity": lambda client: client.get("/v1/worklist/capacity"),
+    "GET /fhir/List/work-list": lambda client: client.get("/fhir/List/work-list"),
+    "GET /fhir/Group/work-list": lambda client: client.get("/fhir/Group/work-list"),
 }
 
 
