@@ -20,6 +20,7 @@ NAMES = (
     "serving",
     "trust",
     "startup",
+    "work_list",
     "monitoring",
     "intervals",
     "quality",

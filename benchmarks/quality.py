@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.measuring import Result, at_least, at_most, figure
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
+from fhir_mappings.pseudonyms import store_pseudonyms
 from fhir_mappings.store import open_store
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
@@ -54,7 +55,12 @@ def run(folder: Path) -> list[Result]:
     ingest([records], store, profile)
     with open_store(store) as opened:
         data = study_data(opened, profile, CohortRules(), vocabulary=VocabularyRules())
-    truth = _observable_risk(records)
+    # A study knows stays by pseudonym alone.
+    pseudonyms = store_pseudonyms(store)
+    truth = {
+        pseudonyms.of("Encounter", encounter): risk
+        for encounter, risk in _observable_risk(records).items()
+    }
     drivers = json.loads((records / "truth" / "drivers.txt").read_text(encoding="utf-8"))
     strongest = [each["features"] for each in drivers["drivers"][:5]]
     runs = [_trained(data, folder / f"mlruns{seed}", seed, truth, strongest) for seed in SPLITS]

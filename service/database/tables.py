@@ -209,6 +209,7 @@ WORK_LIST: Final = Table(
     UniqueConstraint("stay_index"),
     Index("ix_work_list_remaining", "left", "remaining", "stay_index"),
     Index("ix_work_list_unit", "unit", "remaining"),
+    Index("ix_work_list_groups", "left", "unit", "groups", "remaining"),
     Index("ix_work_list_discharged_at", "discharged_at"),
 )
 """Every patient who is in hospital or left it less than thirty days ago, as the last batch run

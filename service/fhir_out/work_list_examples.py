@@ -1,4 +1,4 @@
-"""The list as FHIR, as the documentation shows it: made of the example, and held to it by a test."""
+"""The list as FHIR, as the documentation shows it: a test holds it to what is sent."""
 
 from typing import Any, Final
 

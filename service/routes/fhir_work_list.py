@@ -26,8 +26,7 @@ _FILTERS: Final[dict[str, Any]] = {
             "in": "query",
             "required": False,
             "description": one.documentation,
-            "schema": {"type": "string"},
-            "example": one.example,
+            "schema": {"type": "string", "examples": [one.example]},
         }
         for one in PARAMETERS
         if one.name != "sort"

@@ -13,7 +13,7 @@ from service.spreadsheet import as_csv
 from service.work_list import examples
 from service.work_list.capacity import MOST_CALLS, Capacity, read_capacity
 from service.work_list.read import MOST_LISTED, Listed, WorkListPage, read_page
-from service.work_list.wanted import PARAMETERS, Wanted, parse_cursor, parse_wanted
+from service.work_list.wanted import PARAMETERS, Parameter, Wanted, parse_cursor, parse_wanted
 
 router = APIRouter(tags=["work list"])
 
@@ -36,10 +36,9 @@ def _documented(*but: str) -> dict[str, Any]:
                 "in": "query",
                 "required": False,
                 "description": one.documentation,
-                "schema": {"type": "array", "items": _values(one.values)}
+                "schema": {"type": "array", "items": _values(one), "examples": [[one.example]]}
                 if one.repeated
-                else _values(one.values),
-                "example": [one.example] if one.repeated else one.example,
+                else _values(one),
             }
             for one in PARAMETERS
             if one.name not in but
@@ -47,8 +46,9 @@ def _documented(*but: str) -> dict[str, Any]:
     }
 
 
-def _values(values: tuple[str, ...]) -> dict[str, Any]:
-    return {"type": "string", "enum": list(values)} if values else {"type": "string"}
+def _values(parameter: Parameter) -> dict[str, Any]:
+    closed = {"enum": list(parameter.values)} if parameter.values else {}
+    return {"type": "string", "examples": [parameter.example], **closed}
 
 
 @router.get(
@@ -93,8 +93,15 @@ async def get_work_list(
     return Response(msgspec.json.encode(page), media_type="application/json")
 
 
+class Table(Response):
+    """A table, as CSV."""
+
+    media_type = "text/csv"
+
+
 @router.get(
     TABLE,
+    response_class=Table,
     summary="The list as a table",
     description="The same, as CSV for a spreadsheet: one page, with as many patients as `limit` "
     "says. A cell that a spreadsheet would run as a formula has a quote before it.",
@@ -176,9 +183,8 @@ def _table(here: Serving, caller: Caller, wanted: Wanted, limit: int) -> Respons
         route=TABLE,
     )
     rows = (_line(one) for one in page.patients)
-    return Response(
+    return Table(
         as_csv(COLUMNS, rows),
-        media_type="text/csv",
         headers={"Content-Disposition": 'attachment; filename="work-list.csv"'},
     )
 

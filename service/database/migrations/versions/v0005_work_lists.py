@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("stay_index", name=op.f("uq_work_list_stay_index")),
     )
     op.create_index("ix_work_list_discharged_at", "work_list", ["discharged_at"])
+    op.create_index("ix_work_list_groups", "work_list", ["left", "unit", "groups", "remaining"])
     op.create_index("ix_work_list_remaining", "work_list", ["left", "remaining", "stay_index"])
     op.create_index("ix_work_list_unit", "work_list", ["unit", "remaining"])
 
