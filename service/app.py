@@ -12,6 +12,7 @@ from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
 from service.pages.errors import error_page
 from service.routes import (
+    assistants,
     cds_hooks,
     disclosures,
     fhir,
@@ -123,7 +124,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             health,
             metrics,
         ),
-        *(home, sign_in),
+        *(home, sign_in, assistants),
     ):
         app.include_router(routes.router)
     openapi.install(

@@ -10,6 +10,7 @@ import typer
 
 from fhir_mappings.errors import ReadmitError
 from service.commands import (
+    assistants,
     audit,
     clinic,
     database,
@@ -50,6 +51,7 @@ for command in (
     monitoring.monitor,
     monitoring.transparency,
     clinic.serve,
+    assistants.mcp,
     purge.purge,
     clinic.demo,
 ):

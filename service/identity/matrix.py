@@ -135,6 +135,8 @@ ROUTES: Final[dict[str, Line]] = {
         "it finds out who asks, by the code that they bring along; here they bring none", gives=400
     ),
     "POST /sign-out": signed_in(gives=303),
+    # Each tool asks one of the paths above with the same token.
+    "POST /mcp": signed_in(),
     "GET /openapi.json": open_to_all("the documentation of the interface; nothing of a patient"),
 }
 """Every route of the service."""

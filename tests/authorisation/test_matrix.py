@@ -60,6 +60,10 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "POST /cds-services/{service_id}": lambda case: {"json": call_of(bundle_of(case.patient))},
     "POST /cds-services/{service_id}/feedback": lambda case: {"json": FEEDBACK},
     "POST /oauth/token": lambda case: {"data": {"grant_type": "client_credentials"}},
+    "POST /mcp": lambda case: {
+        "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+        "headers": {"Accept": "application/json, text/event-stream"},
+    },
 }
 """What is sent to a route that takes more than a path."""
 

@@ -140,7 +140,7 @@ def test_what_the_list_cannot_be_asked_is_refused_and_not_quoted(
 
 @pytest.mark.parametrize("sort", ["remaining", "risk", "discharged", "due"])
 def test_paging_gives_each_patient_that_does_not_change_once(service: Service, sort: str) -> None:
-    keeping, chance = service.keeping, random.Random(7)  # noqa: S311  no secret
+    keeping, chance = service.keeping, random.Random(7)
     day = 86_400_000_000
     names = [f"p{number:02}" for number in range(40)]
     put_on_the_list(
