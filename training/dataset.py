@@ -19,7 +19,7 @@ from fhir_mappings.pseudonyms import Pseudonyms
 from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.timeline import Timeline
-from training.cohort.attributes import attributes
+from fhir_mappings.attributes import attributes
 from training.cohort.external import ExternalCohort
 from training.cohort.selection import (
     CohortRules,
