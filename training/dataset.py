@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from fhir_mappings.attributes import attributes
 from fhir_mappings.clinical_scores import hospital, lace
 from fhir_mappings.errors import NoStaysError, SiteProfileError, StudyError
 from fhir_mappings.features.declaration import Feature, declared_features
@@ -19,7 +20,6 @@ from fhir_mappings.pseudonyms import Pseudonyms
 from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.timeline import Timeline
-from fhir_mappings.attributes import attributes
 from training.cohort.external import ExternalCohort
 from training.cohort.selection import (
     CohortRules,

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fhir_mappings.attributes import ATTRIBUTES
 from fhir_mappings.errors import StudyError
 from fhir_mappings.features.declaration import Feature
-from fhir_mappings.attributes import ATTRIBUTES
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """The rows of the care managers' list, as the last batch run left them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -84,18 +84,11 @@ def put(connection: Connection, rows: Sequence[Row]) -> None:
 
 def age(connection: Connection, rows: Iterable[Aged], *, run: str) -> None:
     """Say what the day changed in rows, and which run saw them."""
-    values = [{"patient": row.patient_index, **row._asdict(), "run": run} for row in rows]
-    if not values:
-        return
-    changed = {name: bindparam(name) for name in (*Aged._fields[1:], "run")}
-    for value in values:
-        del value["patient_index"]
-    connection.execute(
-        update(WORK_LIST)
-        .where(WORK_LIST.c.patient_index == bindparam("patient"))
-        .values(**changed),
-        values,
-    )
+    values = [{"of_patient": row.patient_index, **row._asdict(), "run": run} for row in rows]
+    if values:
+        changed: dict[str, Any] = {name: bindparam(name) for name in (*Aged._fields[1:], "run")}
+        theirs = WORK_LIST.c.patient_index == bindparam("of_patient")
+        connection.execute(update(WORK_LIST).where(theirs).values(changed), values)
 
 
 def not_seen(connection: Connection, *, run: str) -> dict[str, int | None]:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fhir_mappings.attributes import ATTRIBUTES
 from fhir_mappings.errors import NoStaysError, RiskModelError, StudyError
 from fhir_mappings.events import DAY
 from fhir_mappings.features.declaration import Feature
 from fhir_mappings.profiles import SiteProfile
-from fhir_mappings.attributes import ATTRIBUTES
 from training.cohort.selection import CohortRules
 from training.dataset import end_of_data, rows_for
 from training.findings import RunFacts
