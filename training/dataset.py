@@ -264,6 +264,7 @@ def _row(
         "hospital": float(hospital(view).points),
         "died_within_horizon": index.died_within_horizon,
         "days_to_readmission": index.days_to_readmission,
+        "days_to_leaving": index.days_to_leaving,
         **attributes(view),
         "readmitted": index.readmitted,
     }
@@ -285,7 +286,8 @@ def _assembled(
     exact[np.abs(exact) > np.finfo(np.float32).max] = np.nan
     values = exact.astype(np.float32)
     table = pd.DataFrame(stays)
-    table["days_to_readmission"] = table["days_to_readmission"].astype(np.float64)
+    for days in ("days_to_readmission", "days_to_leaving"):
+        table[days] = table[days].astype(np.float64)
     outcome = table.pop("readmitted").to_numpy(dtype=bool)
     subjects = table.pop("number").to_numpy(dtype=object)
     digest = hashlib.sha256(values.tobytes())

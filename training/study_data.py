@@ -49,8 +49,9 @@ class StudyData:
     """``STAY_COLUMNS``: pseudonyms of stay and patient, UTC datetimes, points of LACE and HOSPITAL,
     death within the horizon.
 
-    Besides, where the data were made from records: ``days_to_readmission`` (NaN without one), and
-    ``ATTRIBUTES`` as text, None where the record does not say."""
+    Besides, where the data were made from records: ``days_to_readmission`` and ``days_to_leaving``
+    (``IndexStay``; NaN without one), and ``ATTRIBUTES`` as text, None where the record does not
+    say."""
     calendar: bool
     """Whether times mean something across patients; False where a site shifts dates per patient."""
     horizon_days: int
