@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from service.database.tables import WORK_LIST
 
@@ -51,13 +51,14 @@ class Known(NamedTuple):
 
 
 class Aged(NamedTuple):
-    """What changes in a row whose patient's record did not: the day, and the run that saw it."""
+    """What changes in a row that is not made anew: the day, and whether the patient has left."""
 
     patient_index: str
     remaining: float | None
     remaining_low: float | None
     remaining_high: float | None
     left: str | None
+    fingerprint: str
 
 
 def known(connection: Connection) -> dict[str, Known]:
@@ -99,3 +100,18 @@ def not_seen(connection: Connection, *, run: str) -> dict[str, int | None]:
         .order_by(WORK_LIST.c.patient_index)
     )
     return {row.patient_index: row.discharged_at for row in found}
+
+
+def forget_refused(connection: Connection, *, run: str) -> int:
+    """Delete the rows of patients who said no and whom a run did not come across; how many.
+
+    Once their stay is not recent any more, not even that they said no is kept here.
+    """
+    theirs = (WORK_LIST.c.left == "opted_out", WORK_LIST.c.run != run)
+    return connection.execute(delete(WORK_LIST).where(*theirs)).rowcount
+
+
+def listed(connection: Connection) -> int:
+    """How many patients are on the list."""
+    found = select(func.count()).select_from(WORK_LIST).where(WORK_LIST.c.left.is_(None))
+    return connection.execute(found).scalar_one()
