@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from fhir_mappings.collector import without_collector
 from fhir_mappings.concepts import ConceptTables
 from fhir_mappings.events import DAY, Event
 from fhir_mappings.store import Store
@@ -71,12 +72,15 @@ def score_chunk(bench: Bench, patients: Iterable[tuple[str, list[Event]]]) -> Ma
     The model is asked about all of them at once, by the halves of ``service.scoring.score_stay``.
     """
     making = _Making(bench)
-    for subject, events in patients:
-        known = bench.known.get(index_of(bench.keys, "patient", subject))
-        making.take(
-            look_at(bench.terms, bench.keys, bench.model, bench.concepts, subject, events, known)
-        )
-    return making.made()
+    with without_collector():
+        for subject, events in patients:
+            known = bench.known.get(index_of(bench.keys, "patient", subject))
+            making.take(
+                look_at(
+                    bench.terms, bench.keys, bench.model, bench.concepts, subject, events, known
+                )
+            )
+        return making.made()
 
 
 class _Making:

@@ -89,6 +89,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     max_reasons: int
     processes: int = 1
+    at_once: int = CHUNK
+    """Patients in a chunk."""
 
 
 def score_all(keeping: Keeping, order: Order, progress: Progress) -> RunSummary:
@@ -151,7 +153,7 @@ def _identity(keeping: Keeping, order: Order, basis: str, as_of: int, began: dat
     """
     information = order.store.information
     told = (
-        FORMAT, CHUNK, as_of, basis, information.ingests, information.written_at,
+        FORMAT, order.at_once, as_of, basis, information.ingests, information.written_at,
         sum(information.events), f"{began:%Y-%m-%d}", *sorted(order.opt_outs.listed),
     )  # fmt: skip
     return index_of(keeping.keys, "batch-run", "\0".join(map(str, told)))[:32]
@@ -186,7 +188,7 @@ def _work(
 ) -> scoring_runs.Row:
     """Do what is left of a run; the run as it ended."""
     days = order.model.horizon_days
-    chunks = plan(order.store, run.as_of, days)
+    chunks = plan(order.store, run.as_of, days, order.at_once)
     counts: Counter[str] = Counter(msgspec.json.decode(run.counts))
     for reached, made in _made(keeping, order, run, basis, chunks):
         counts += made.counts

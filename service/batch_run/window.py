@@ -42,18 +42,19 @@ Chunk = tuple[Part, ...]
 """Patients that are scored and committed together."""
 
 
-def plan(store: Store, as_of: int, days: int) -> list[Chunk]:
+def plan(store: Store, as_of: int, days: int, at_once: int = CHUNK) -> list[Chunk]:
     """The patients in the window, in chunks; the same for the same state of the store and moment.
 
     Args:
         store: the records.
         as_of: microseconds UTC.
         days: how long after discharge a patient is looked at.
+        at_once: patients in a chunk.
 
     """
     chunks: list[Chunk] = []
     parts: list[Part] = []
-    free = CHUNK
+    free = at_once
     for part in _parts(store, as_of, days):
         numbers = part.numbers
         while numbers:
@@ -62,7 +63,7 @@ def plan(store: Store, as_of: int, days: int) -> list[Chunk]:
             free -= len(taken)
             if not free:
                 chunks.append(tuple(parts))
-                parts, free = [], CHUNK
+                parts, free = [], at_once
     return [*chunks, tuple(parts)] if parts else chunks
 
 
