@@ -18,6 +18,7 @@ NAMES = (
     "reading",
     "features",
     "serving",
+    "batch",
     "trust",
     "startup",
     "work_list",

@@ -122,10 +122,12 @@ def _fill(keeping: Keeping) -> None:
 
 
 _SUMMARY: Final = Summary(
-    reasons=("3 hospital stays in the year before", "sodium 129 mmol/L"),
+    raising=("3 hospital stays in the year before", "sodium 129 mmol/L"),
+    main_reason="inpatient_stays_year_before",
     changeable=("sodium 129 mmol/L",),
     age=71,
     sex="female",
+    missing=0,
 )
 
 

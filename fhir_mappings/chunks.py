@@ -4,16 +4,15 @@ A chunk is decoded and mapped without regard to any other. Chunks were mapped si
 processes once: on two cores the way there and back cost more than it gained, so they are not.
 """
 
-import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fhir_mappings.collector import without_collector
 from fhir_mappings.formulary import REFERENCE
 from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.reading import map_record, refusal_left
@@ -91,7 +90,7 @@ def map_chunks(pieces: Iterable[Piece], profile: SiteProfile) -> Iterator[Mapped
     coder = Coder(profile.systems)
     while True:
         mapping = _Mapping(profile, coder)
-        with _without_collector():
+        with without_collector():
             more = mapping.fill(waiting)
             mapped = mapping.mapped()
             # Let go of the events while the collector stands still: it would walk them all first.
@@ -99,18 +98,6 @@ def map_chunks(pieces: Iterable[Piece], profile: SiteProfile) -> Iterator[Mapped
         yield mapped
         if not more:
             return
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """The cycle collector, stopped for a chunk: it would walk tuples to find nothing."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 class _Mapping:

@@ -40,6 +40,7 @@ class Timeline:
         self.profile = profile
         self.events = _in_order([event for event in events if event.time is not None])
         self._series: dict[str, Series] = {}
+        self._concepts: dict[str, list[Event]] = {}
 
     @cached_property
     def by_code(self) -> dict[str, list[Event]]:
@@ -47,6 +48,14 @@ class Timeline:
         index: dict[str, list[Event]] = defaultdict(list)
         for event in self.events:
             index[event.code].append(event)
+        return index
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[Event]]:
+        """Events of each kind of record, in the order of time."""
+        index: dict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            index[event.kind].append(event)
         return index
 
     @cached_property
@@ -94,7 +103,7 @@ class Timeline:
         if series is None:
             events = [event for part in of.split(" + ") for event in self._events_of(part)]
             if " + " in of:
-                events = _in_order(list(set(events)))
+                events = _each_once(events)
             series = self._series[of] = Series(events)
         return series
 
@@ -103,15 +112,21 @@ class Timeline:
         if head == "code":
             return _once_a_source(self.by_code.get(rest, []))
         if head == "kind":
-            return [event for event in self.events if event.kind == rest]
+            return self.by_kind.get(rest, [])
         if of.endswith(".*"):
             prefix = of[:-1]
             names = [name for name in self.by_concept if name.startswith(prefix)]
-            found = {event for name in names for event in self._events_of(name)}
-            return _in_order(list(found))
+            return _each_once([event for name in names for event in self._concept_events(name)])
         return self._concept_events(of)
 
     def _concept_events(self, concept: str) -> list[Event]:
+        """Events of a concept, found once: several features and families ask for the same one."""
+        found = self._concepts.get(concept)
+        if found is None:
+            found = self._concepts[concept] = self._found(concept)
+        return found
+
+    def _found(self, concept: str) -> list[Event]:
         codes = self.by_concept.get(concept)
         if not codes:
             return []
@@ -120,13 +135,7 @@ class Timeline:
             events = _in_order(events)
         unit = self.concepts.canonical_unit(concept)
         if unit is not None:
-            convert = self.concepts.convert
-            events = [
-                event
-                if event.value is None
-                else event._replace(value=convert(concept, event.value, event.unit), unit=unit)
-                for event in events
-            ]
+            events = [_in_unit(event, concept, unit, self.concepts) for event in events]
         return _once_a_source(events)
 
 
@@ -176,9 +185,27 @@ def _order(event: Event) -> tuple[object, ...]:
     )
 
 
+def _each_once(events: list[Event]) -> list[Event]:
+    """The events in order, each once. Most that are there twice are one and the same object."""
+    each = list({id(event): event for event in events}.values())
+    if len(set(map(_near, each))) < len(each):
+        each = list(set(each))
+    return _in_order(each)
+
+
+def _in_unit(event: Event, concept: str, unit: str, concepts: ConceptTables) -> Event:
+    """An event with its value in the canonical unit; the same one where it is in it already."""
+    if event.value is None:
+        return event
+    value = concepts.convert(concept, event.value, event.unit)
+    if value == event.value and event.unit == unit:
+        return event
+    return event._replace(value=value, unit=unit)
+
+
 def _once_a_source(events: list[Event]) -> list[Event]:
     """A record that carries a concept under several codings is one fact, not several."""
-    if len({event.source for event in events}) == len(events):
+    if len(events) < 2 or len({event.source for event in events}) == len(events):
         return events
     seen: set[tuple[str, int | None, float | None]] = set()
     once = []

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -29,6 +29,10 @@ RESOURCE: Final = "RiskAssessment"
 """What a score is in FHIR, and in scopes."""
 
 SCORE_CONTEXT: Final = "scores.score"
+ROW_CONTEXT: Final = "scores.row"
+
+Inputs = Mapping[str, float | None]
+"""The model's inputs by the names of its features; None where the record has no value."""
 
 _PSEUDONYM: Final = re.compile(r"[0-9a-f]{64}")
 """What ``index_of`` gives."""
@@ -135,22 +139,8 @@ def keep_score(
     kept = msgspec.structs.replace(score, score_id=secrets.token_hex(16))
     made_at = datetime.now(UTC)
     with keeping.audit.recorded() as work:
-        scores.keep(work.connection, _row(keeping.keys, kept, unit, made_at))
-        work.record(
-            Entry(
-                event=Event.SCORE_GIVEN,
-                caller=caller,
-                patient=score.subject,
-                route=route,
-                details={
-                    "score_id": _id_of(kept),
-                    "status": score.status,
-                    "model": score.model.name,
-                    "version": score.model.version,
-                    "unit": unit,
-                },
-            )
-        )
+        scores.keep(work.connection, row_of(keeping.keys, kept, unit, made_at, None))
+        work.record(given(kept, unit, caller=caller, route=route))
         if beside is not None:
             beside(work, kept)
     return KeptScore(kept, made_at)
@@ -335,7 +325,19 @@ def refuse(
     )
 
 
-def _row(keys: Keys, score: Score, unit: str | None, made_at: datetime) -> scores.Row:
+def row_of(
+    keys: Keys, score: Score, unit: str | None, made_at: datetime, inputs: Inputs | None
+) -> scores.Row:
+    """A score as it is kept.
+
+    Args:
+        keys: the operator's.
+        score: with its id.
+        unit: of the stay.
+        made_at: when it is given.
+        inputs: what the model went by; None where there is no risk.
+
+    """
     return scores.Row(
         id=_id_of(score),
         patient_index=index_of(keys, "patient", score.subject),
@@ -349,6 +351,34 @@ def _row(keys: Keys, score: Score, unit: str | None, made_at: datetime) -> score
         version=score.model.version,
         score_sealed=seal(keys, encoded(score).decode(), SCORE_CONTEXT),
         refused=isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT,
+        row_sealed=None
+        if inputs is None
+        else seal(keys, msgspec.json.encode(inputs).decode(), ROW_CONTEXT),
+    )
+
+
+def given(score: Score, unit: str | None, *, caller: Caller | None, route: str | None) -> Entry:
+    """The audit's entry of a score, with its id, that is kept in the same transaction.
+
+    Args:
+        score: what was given, or found not to be for the model.
+        unit: of the stay.
+        caller: to whom; None where a batch run scores for nobody in particular.
+        route: the template of the path; None where nobody asked by one.
+
+    """
+    return Entry(
+        event=Event.SCORE_GIVEN,
+        caller=caller,
+        patient=score.subject,
+        route=route,
+        details={
+            "score_id": _id_of(score),
+            "status": score.status,
+            "model": score.model.name,
+            "version": score.model.version,
+            "unit": unit,
+        },
     )
 
 

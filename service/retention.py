@@ -21,6 +21,7 @@ from service.database.retention import (
     CARDS,
     OVER,
     SCORES,
+    WORK_LIST,
     Kept,
     count_before,
     delete_before,
@@ -96,6 +97,7 @@ def purge(
 def _ends(policy: Policy, now: datetime) -> list[tuple[Kept, datetime]]:
     return [
         (SCORES, now - timedelta(days=policy.scores_days)),
+        (WORK_LIST, now - timedelta(days=policy.scores_days)),
         *((kept, now - timedelta(days=policy.scores_days)) for kept in CARDS),
         (BROKEN_GLASS, now - timedelta(days=policy.broken_glass_days)),
         *((kept, now - AFTER_ITS_END) for kept in OVER),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import fsum, isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fhir_mappings.clinical_scores import hospital, lace
 from fhir_mappings.consent import OptOuts
@@ -45,6 +45,16 @@ WITHOUT_DATE: Final = frozenset({"age", "sex"})
 """Measures of the person: the date of their record is a date of birth, which says nothing."""
 
 
+class Prepared(NamedTuple):
+    """A stay that the model is for: what it is asked with, and what its answer is worded from."""
+
+    view: View
+    row: list[float]
+    """The value of each of the model's features, in their order; NaN where missing."""
+    encounter_id: str
+    """The Encounter that the answer names."""
+
+
 def score_stay(
     model: "RiskModel",
     timeline: Timeline,
@@ -72,31 +82,75 @@ def score_stay(
     Raises:
         UnprocessableError: if the stay has not begun at ``as_of``, or a value is beyond computing.
     """
+    prepared = prepare(model, timeline, stay, as_of, opt_outs=opt_outs, encounter_id=encounter_id)
+    if isinstance(prepared, NotScored):
+        return prepared
+    prediction = model.explain(prepared.row)
+    if note is not None:
+        note(prepared.row, prediction)
+    return answer(model, prepared, prediction, max_reasons=max_reasons)
+
+
+def prepare(
+    model: "RiskModel",
+    timeline: Timeline,
+    stay: Stay,
+    as_of: int,
+    *,
+    opt_outs: OptOuts,
+    encounter_id: str | None = None,
+) -> Prepared | NotScored:
+    """The first half of ``score_stay``: what the model is to be asked, or why it is not asked.
+
+    Whoever scores many stays asks the model about all of them at once.
+
+    Args:
+        model: the risk model; its own features are computed.
+        timeline: the patient's events.
+        stay: the index stay.
+        as_of: the moment of scoring, microseconds UTC; nothing known later is used.
+        opt_outs: as for ``score_stay``.
+        encounter_id: the Encounter to name in the answer; the stay's last one by default.
+
+    Raises:
+        UnprocessableError: if the stay has not begun at ``as_of``, or a value is beyond computing.
+    """
     if as_of < stay.start:
         raise UnprocessableError("as_of: the stay has not begun at that moment")
-    identity = ModelIdentity(model.name, model.version, model.run_id)
     encounter = encounter_id or stay.name
-    moment = local_time(as_of, stay.utc_offset).isoformat(timespec="seconds")
     view = View(timeline, stay, as_of)
     if ineligible := why_not(view, "scoring", opt_outs):
         return NotScored(
             subject=timeline.subject,
             encounter_id=encounter,
-            as_of=moment,
+            as_of=_moment(view),
             reason=WhyNotScored(ineligible.code, ineligible.sentence),
-            model=identity,
+            model=_identity(model),
         )
     row = _computable(view.row(model.features), model.features)
-    prediction = model.explain(row)
-    if note is not None:
-        note(row, prediction)
-    inputs = _Inputs(view, model, row, prediction)
+    return Prepared(view, row, encounter)
+
+
+def answer(
+    model: "RiskModel", prepared: Prepared, prediction: "Prediction", *, max_reasons: int
+) -> Scored:
+    """The second half of ``score_stay``: what the model said, in words and with its evidence.
+
+    Args:
+        model: the risk model that was asked.
+        prepared: what it was asked.
+        prediction: what it said.
+        max_reasons: how many contributions are named one by one.
+
+    """
+    view = prepared.view
+    inputs = _Inputs(view, model, prepared.row, prediction)
     findings = inputs.findings()
     named, others = findings[:max_reasons], findings[max_reasons:]
     return Scored(
-        subject=timeline.subject,
-        encounter_id=encounter,
-        as_of=moment,
+        subject=view.timeline.subject,
+        encounter_id=prepared.encounter_id,
+        as_of=_moment(view),
         probability=prediction.probability,
         band=model.band(prediction.probability),
         horizon_days=model.horizon_days,
@@ -109,8 +163,16 @@ def score_stay(
         stale_inputs=inputs.stale(),
         lace=lace(view),
         hospital=hospital(view),
-        model=identity,
+        model=_identity(model),
     )
+
+
+def _moment(view: View) -> str:
+    return local_time(view.as_of, view.stay.utc_offset).isoformat(timespec="seconds")
+
+
+def _identity(model: "RiskModel") -> ModelIdentity:
+    return ModelIdentity(model.name, model.version, model.run_id)
 
 
 class _Inputs:

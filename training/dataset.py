@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from fhir_mappings.attributes import attributes
 from fhir_mappings.clinical_scores import hospital, lace
 from fhir_mappings.errors import NoStaysError, SiteProfileError, StudyError
 from fhir_mappings.features.declaration import Feature, declared_features
@@ -19,7 +20,6 @@ from fhir_mappings.pseudonyms import Pseudonyms
 from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.timeline import Timeline
-from training.cohort.attributes import attributes
 from training.cohort.external import ExternalCohort
 from training.cohort.selection import (
     CohortRules,
@@ -264,6 +264,7 @@ def _row(
         "hospital": float(hospital(view).points),
         "died_within_horizon": index.died_within_horizon,
         "days_to_readmission": index.days_to_readmission,
+        "days_to_leaving": index.days_to_leaving,
         **attributes(view),
         "readmitted": index.readmitted,
     }
@@ -285,7 +286,8 @@ def _assembled(
     exact[np.abs(exact) > np.finfo(np.float32).max] = np.nan
     values = exact.astype(np.float32)
     table = pd.DataFrame(stays)
-    table["days_to_readmission"] = table["days_to_readmission"].astype(np.float64)
+    for days in ("days_to_readmission", "days_to_leaving"):
+        table[days] = table[days].astype(np.float64)
     outcome = table.pop("readmitted").to_numpy(dtype=bool)
     subjects = table.pop("number").to_numpy(dtype=object)
     digest = hashlib.sha256(values.tobytes())

@@ -5,8 +5,8 @@ declarations of its columns), ``calibration.json``, ``reference.json`` and ``man
 SHA-256 of each. Every file is checked before any is parsed: a damaged ``model.ubj`` can crash or
 hang the interpreter inside XGBoost, where no exception can be caught.
 
-This module imports no other training file, and neither mlflow nor pandas: the service starts with
-it alone.
+This module imports no other training file but the curve of returns, and neither mlflow nor pandas:
+the service starts with it alone.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ import xgboost
 
 from fhir_mappings.errors import RiskModelError
 from fhir_mappings.features.declaration import Feature
+from training.return_curve import Remaining, ReturnCurve
 
 Band = Literal["low", "moderate", "high"]
 
@@ -99,6 +100,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The model's measures on the test stays by name."""
     baselines: dict[str, dict[str, Interval]]
     """The same of LACE, HOSPITAL and the prevalence on the same stays."""
+    returns: ReturnCurve | None = None
+    """When the readmissions of the training stays happened. None in models made before it was kept,
+    and where too few happened."""
+    overdispersion: float | None = None
+    """How many times as far as by chance alone the readmissions of a unit and week lie from what
+    the risks add up to, as a variance (``training.forecast.overdispersion``); at least 1. None
+    where it is not known."""
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -203,6 +211,29 @@ class RiskModel:
         if probability >= self.reference.high_from:
             return "high"
         return "low" if probability < self.reference.low_below else "moderate"
+
+    def remaining_risk(self, probability: float, days: float) -> Interval:
+        """What is left of a risk for a patient who is at home, alive and not back.
+
+        Args:
+            probability: of a readmission within the horizon, as predicted at discharge.
+            days: since discharge; before it counts as 0.
+
+        Returns:
+            The risk itself at day 0, and 0 after the horizon. The interval is that of the curve
+            (``return_curve.Remaining``). None throughout where the model has no curve.
+        """
+        found = self.remaining_risks([probability], [days])
+        if self.reference.returns is None:
+            return Interval(None, None, None)
+        return Interval(*(float(each[0]) for each in found))
+
+    def remaining_risks(self, probabilities: npt.ArrayLike, days: npt.ArrayLike) -> Remaining:
+        """``remaining_risk`` for many patients at once; NaN where the model has no curve."""
+        if self.reference.returns is not None:
+            return self.reference.returns.remaining(probabilities, days)
+        unknown = np.full(np.broadcast(probabilities, days).shape, np.nan)
+        return Remaining(unknown, unknown, unknown)
 
     def _matrix(self, values: npt.ArrayLike) -> xgboost.DMatrix:
         rows = np.asarray(values, dtype=np.float32)
@@ -310,6 +341,10 @@ def load_risk_model(
         )
     if [feature.name for feature in features] != [item.name for item in reference.features]:
         raise RiskModelError(f"{FEATURES} and {REFERENCE} name different features")
+    if reference.returns and reference.returns.horizon_days != reference.horizon_days:
+        raise RiskModelError(f"{REFERENCE}: the curve of returns has another horizon")
+    if reference.overdispersion is not None and not reference.overdispersion >= 1:
+        raise RiskModelError(f"{REFERENCE}: the overdispersion must be at least 1")
     if calibration.slope <= 0:
         raise RiskModelError(f"{CALIBRATION}: the slope must be above 0")
     model = RiskModel(

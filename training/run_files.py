@@ -11,7 +11,9 @@ from fhir_mappings.features.declaration import Feature
 from fhir_mappings.profiles import SIMULATED
 from training.findings import RunFacts
 from training.fitted import Fitted, Incumbent
+from training.forecast.overdispersion import overdispersion_of
 from training.monitoring.drift import shares
+from training.return_times import return_curve
 from training.risk_model import (
     Calibration,
     FeatureReference,
@@ -128,6 +130,9 @@ def _reference(
 ) -> Reference:
     data, learning = fitted.data, fitted.learning
     risks = fitted.platt.probability(fitted.fit.out_of_fold)
+    returns = return_curve(
+        learning, resamples=fitted.study.evaluation.resamples, seed=fitted.study.seed
+    )
     return Reference(
         intended_population=population,
         outcome=f"Unplanned inpatient readmission within {data.horizon_days} days of discharge.",
@@ -149,6 +154,8 @@ def _reference(
         ),
         test=measures,
         baselines=baselines,
+        returns=returns,
+        overdispersion=overdispersion_of(learning, risks, returns),
     )
 
 

@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from fhir_mappings.attributes import ATTRIBUTES as ATTRIBUTES
 from fhir_mappings.errors import StudyError
 from fhir_mappings.features.windows import WINDOWS
-from training.cohort.attributes import ATTRIBUTES as ATTRIBUTES
 from training.cohort.selection import CohortRules
 from training.fit import FitSettings
 from training.vocabulary import VocabularyRules

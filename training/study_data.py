@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fhir_mappings.attributes import ATTRIBUTES
 from fhir_mappings.errors import StudyError
 from fhir_mappings.features.declaration import Feature
-from training.cohort.attributes import ATTRIBUTES
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -49,8 +49,9 @@ class StudyData:
     """``STAY_COLUMNS``: pseudonyms of stay and patient, UTC datetimes, points of LACE and HOSPITAL,
     death within the horizon.
 
-    Besides, where the data were made from records: ``days_to_readmission`` (NaN without one), and
-    ``ATTRIBUTES`` as text, None where the record does not say."""
+    Besides, where the data were made from records: ``days_to_readmission`` and ``days_to_leaving``
+    (``IndexStay``; NaN without one), and ``ATTRIBUTES`` as text, None where the record does not
+    say."""
     calendar: bool
     """Whether times mean something across patients; False where a site shifts dates per patient."""
     horizon_days: int

@@ -16,7 +16,7 @@ version counts, and what was entered in error stays out.
 
 from fhir_mappings.store.merging import Settle
 from fhir_mappings.store.metadata import Information
-from fhir_mappings.store.reader import Store, open_store
+from fhir_mappings.store.reader import Store, open_state, open_store
 from fhir_mappings.store.rows import Rows
 from fhir_mappings.store.schema import DATA_SCHEMA, DICTIONARY_COLUMNS, ROW_SCHEMA
 from fhir_mappings.store.writer import DEFAULT_SHARDS, StoreWriter, WriteSummary
@@ -32,5 +32,6 @@ __all__ = [
     "Store",
     "StoreWriter",
     "WriteSummary",
+    "open_state",
     "open_store",
 ]

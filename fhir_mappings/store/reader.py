@@ -86,13 +86,29 @@ class Store:
         """
         path = self._data(shard)
         for group in shards.read_groups(path, ("subject_id", *EVENT_COLUMNS)):
-            numbers = np.asarray(group.column("subject_id"))
-            starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-            lengths = np.diff(starts, append=len(numbers)).tolist()
-            events = events_of(group)
-            for length in lengths:
-                patient = list(itertools.islice(events, length))
-                yield patient[0].subject, patient
+            yield from _patients(group)
+
+    def groups(self, shard: int, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Read columns of a shard's events, a table a row group: a patient is whole within one.
+
+        Whoever wants a few of the patients finds them here and reads them with ``read_group``.
+        """
+        return shards.read_groups(self._data(shard), columns)
+
+    def read_group(
+        self, shard: int, group: int, numbers: Sequence[int]
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """Read some patients of a row group, in its order, as ``read_shard`` gives them.
+
+        Args:
+            shard: the shard.
+            group: the row group's place among ``groups``.
+            numbers: the patients' MEDS numbers (``subject_id``).
+
+        """
+        table = shards.read_group(self._data(shard), group, ("subject_id", *EVENT_COLUMNS))
+        wanted = np.isin(np.asarray(table.column("subject_id")), np.asarray(numbers))
+        return _patients(table.filter(pa.array(wanted)))
 
     def read_subject(self, subject: str) -> list[Event]:
         """Return one patient's events in order; none where the store does not know the patient."""
@@ -115,6 +131,17 @@ class Store:
         return shards.data_path(self.folder, shard)
 
 
+def _patients(group: pa.Table) -> Iterator[tuple[str, list[Event]]]:
+    """The patients of a table of whole patients, each with all events."""
+    numbers = np.asarray(group.column("subject_id"))
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    lengths = np.diff(starts, append=len(numbers)).tolist()
+    events = events_of(group)
+    for length in lengths:
+        patient = list(itertools.islice(events, length))
+        yield patient[0].subject, patient
+
+
 def open_store(path: Path) -> Store:
     """Open the current state of the event store at ``path``.
 
@@ -133,6 +160,22 @@ def open_store(path: Path) -> Store:
             if generations.current(path) == generation:
                 raise StoreError("the event store has lost its current generation") from error
     raise StoreError("the event store changes faster than it can be opened")
+
+
+def open_state(folder: Path) -> Store:
+    """Open the state that another process has open, though another may be current by now.
+
+    Args:
+        folder: ``Store.folder`` of the other process.
+
+    Raises:
+        StoreError: The other process has let go of it, and it was removed.
+
+    """
+    try:
+        return _open(folder)
+    except FileNotFoundError:
+        raise StoreError("that state of the event store is not there any more") from None
 
 
 def _open(generation: Path) -> Store:

@@ -61,6 +61,12 @@ def read_groups(path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield file.read_row_group(group, columns=list(columns), use_threads=False)
 
 
+def read_group(path: Path, group: int, columns: Sequence[str]) -> pa.Table:
+    """Read one row group of a shard, as ``read_groups`` gives it in its turn."""
+    with open_parquet(path, DICTIONARY_COLUMNS) as file:
+        return file.read_row_group(group, columns=list(columns), use_threads=False)
+
+
 def read_patient(path: Path, number: int, columns: Sequence[str]) -> pa.Table:
     """Read one patient's rows: only the row group that can hold them is read."""
     with open_parquet(path, DICTIONARY_COLUMNS) as file:

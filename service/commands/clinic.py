@@ -29,12 +29,35 @@ def score(
     ] = None,
     profile: ProfileOption = None,
     opt_out: OptOutOption = None,
+    everybody: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Into the service's database instead: every patient in hospital or just "
+            "discharged, for the care managers' list.",
+        ),
+    ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help="With --all: the moment, as 2026-03-01T06:00:00Z, or end-of-data; now by default."
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="With --all: how many score side by side.")
+    ] = 2,
     as_json: JsonOption = False,
 ) -> None:
     """Score every stay in the store at its discharge, with reasons, into a table.
 
-    Each score has an id by which readmit replay computes it again.
+    Each score has an id by which readmit replay computes it again. With --all: who is in hospital,
+    or left it in the last 30 days, into the database; a run that was killed is taken up again.
     """
+    if everybody:
+        from service.commands.batch_run import run
+
+        run(store, mlruns, model, profile, opt_out, as_of, processes=processes, as_json=as_json)
+        return
     from fhir_mappings.store import open_store
     from service.batch import score_store
     from service.terminal import progress

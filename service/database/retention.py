@@ -23,6 +23,9 @@ CARDS: Final = (
     Kept("card_feedback", tables.CARD_FEEDBACK.c.received_at),
 )
 """Kept as long as the scores that they show."""
+WORK_LIST: Final = Kept("work_list", tables.WORK_LIST.c.discharged_at)
+"""Kept as long as the scores that its rows are about, counted from the discharge."""
+
 BROKEN_GLASS: Final = Kept("broken_glass", tables.BROKEN_GLASS.c.at)
 OVER: Final = (
     Kept("sessions", tables.SESSIONS.c.until),

@@ -1,6 +1,6 @@
 """The scores that were given: kept once, never changed, found by their id or by their patient."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_
@@ -34,6 +34,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def keep(connection: Connection, row: Row) -> None:
     """Keep a score."""
     connection.execute(insert(SCORES).values(msgspec.structs.asdict(row)))
+
+
+def keep_many(connection: Connection, rows: Sequence[Row]) -> None:
+    """Keep scores, all in one statement."""
+    if rows:
+        connection.execute(insert(SCORES), [msgspec.structs.asdict(row) for row in rows])
 
 
 def by_id(connection: Connection, score_id: str) -> Row | None:

@@ -212,12 +212,14 @@ WORK_LIST: Final = Table(
     Index("ix_work_list_groups", "left", "unit", "groups", "remaining"),
     Index("ix_work_list_discharged_at", "discharged_at"),
 )
-"""Every patient who is in hospital or left it less than thirty days ago, as the last batch run
-found them: one row a patient, of their latest stay. ``discharged_at`` is null while they are in
-hospital; ``remaining`` is the risk for the days that are left. ``left`` says why a patient is not
-on the list: readmitted, deceased, opted out, not scored, or the thirty days are over.
-``groups`` is JSON of the attributes that fairness is looked at by. ``fingerprint`` covers the
-patient's events and the model: while it is the same, nothing is computed again."""
+"""Every patient who is in hospital or left it within the model's horizon (thirty days), as the last
+batch run found them: one row a patient, of their newest stay. ``discharged_at`` is null while they
+are in hospital; ``remaining`` is the risk for the days that are left, null where the model has no
+curve. ``left`` says why a patient is not on the list (any more): ``service.work_list.rows.Left``.
+``groups`` is JSON of the attributes that fairness is looked at by (``fhir_mappings.attributes``).
+``fingerprint`` covers the patient's events, what of them could be seen, whether they said no, the
+model and the site profile: while it is the same, a discharged patient is not computed again.
+``run`` is the one that saw the patient last."""
 
 SCORING_RUNS: Final = Table(
     "scoring_runs",
@@ -232,8 +234,10 @@ SCORING_RUNS: Final = Table(
     Column("counts", Text, nullable=False),
     Index("ix_scoring_runs_ended_at", "ended_at"),
 )
-"""Batch runs: of which moment, with which model, how many shards of the store are done, and what
-was scored and skipped (JSON). A run that was killed is taken up where ``reached`` says."""
+"""Batch runs: of which moment, with which model, how many chunks of patients are done, and what was
+scored and passed over (JSON). A chunk is committed with the progress that it makes, so a run that
+was killed is taken up where ``reached`` says. One that is not taken up is deleted by the next: what
+it scored stays. The list is that of the run that ended last."""
 
 FOLLOW_UPS: Final = Table(
     "follow_ups",

@@ -20,14 +20,11 @@ from service.identity.reach import reach_of
 from service.keeping import Keeping
 from service.protection.keys import Keys
 from service.protection.sealing import unseal
-from service.work_list.rows import Summary
+from service.work_list.rows import PATIENT_CONTEXT, summary_of
 from service.work_list.wanted import Wanted, cursor
 
 RESOURCE: Final = "List"
 """What the list is in FHIR, and in scopes."""
-
-PATIENT_CONTEXT: Final = "work_list.patient"
-SUMMARY_CONTEXT: Final = "work_list.summary"
 
 MOST_LISTED: Final = 500
 """Patients on one page: each of them is an entry in the audit."""
@@ -221,9 +218,7 @@ def enter_read(keeping: Keeping, caller: Caller, shown: Sequence[Listed], route:
 
 
 def _listed(keys: Keys, row: ListedRow, patient: str, now: int) -> Listed:
-    said = Summary()
-    if row.summary_sealed is not None:
-        said = msgspec.json.decode(unseal(keys, row.summary_sealed, SUMMARY_CONTEXT), type=Summary)
+    said = summary_of(keys, row.summary_sealed)
     discharged = row.discharged_at
     return Listed(
         patient=patient,
@@ -231,8 +226,8 @@ def _listed(keys: Keys, row: ListedRow, patient: str, now: int) -> Listed:
         score_id=row.score_id,
         unit=row.unit,
         condition=row.condition_group,
-        age=said.age,
-        sex=said.sex,
+        age=None if said is None else said.age,
+        sex=None if said is None else said.sex,
         probability=row.probability,
         band=row.band,
         remaining=row.remaining,
@@ -240,9 +235,9 @@ def _listed(keys: Keys, row: ListedRow, patient: str, now: int) -> Listed:
         remaining_high=row.remaining_high,
         discharged_at=None if discharged is None else _said(discharged),
         days_since_discharge=None if discharged is None else max(0, (now - discharged) // DAY),
-        reasons=said.reasons,
-        changeable=said.changeable,
-        missing=said.missing,
+        reasons=() if said is None else said.raising,
+        changeable=() if said is None else said.changeable,
+        missing=0 if said is None else said.missing,
         lace=row.lace,
         hospital=row.hospital,
         status=row.status,

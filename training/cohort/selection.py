@@ -54,6 +54,9 @@ class IndexStay(msgspec.Struct, frozen=True):
     died_within_horizon: bool
     planned_return: str | None
     """The rule by which the first return was planned, where it was."""
+    days_to_leaving: float | None
+    """Days to the planned return or the death within the horizon after which an unplanned
+    readmission can no longer count; None for the readmitted, and where neither happened."""
 
 
 class PatientCohort(msgspec.Struct):
@@ -178,9 +181,16 @@ def _select_external(
             continue
         own = _index_stay(timeline, stay, stays[position + 1 :], rules)
         readmitted = external.labels[encounter]
-        days = _days_to_return(stay, stays[position + 1 :], rules) if readmitted else None
+        days = _days_to_return(stay, stays[position + 1 :], rules)
         index_stays.append(
-            msgspec.structs.replace(own, readmitted=readmitted, days_to_readmission=days)
+            msgspec.structs.replace(
+                own,
+                readmitted=readmitted,
+                days_to_readmission=days if readmitted else None,
+                days_to_leaving=None
+                if readmitted
+                else _days_to_leaving(timeline, stay, days, rules),
+            )
         )
     excluded["not_inpatient"] += len(named)
     return PatientCohort(index_stays, counts, excluded)
@@ -284,14 +294,16 @@ def _index_stay(
         planned = why_planned(View(timeline, following, HINDSIGHT))
     readmitted = following is not None and planned is None
     death = timeline.death
+    days = _days_to_return(stay, later, rules)
     return IndexStay(
         subject=timeline.subject,
         encounter=stay.name,
         stay=stay,
         readmitted=readmitted,
-        days_to_readmission=_days_to_return(stay, later, rules) if readmitted else None,
+        days_to_readmission=days if readmitted else None,
         died_within_horizon=death is not None and stay.end < death <= horizon_end,
         planned_return=planned,
+        days_to_leaving=None if readmitted else _days_to_leaving(timeline, stay, days, rules),
     )
 
 
@@ -300,6 +312,19 @@ def _days_to_return(stay: Stay, later: Sequence[Stay], rules: CohortRules) -> fl
     assert stay.end is not None  # noqa: S101 - a stay without an end was excluded before
     following = next(_within(later, stay.end, stay.end + rules.horizon_days * DAY), None)
     return None if following is None else (following.start - stay.end) / DAY
+
+
+def _days_to_leaving(
+    timeline: Timeline, stay: Stay, days_to_return: float | None, rules: CohortRules
+) -> float | None:
+    """Days to the first return, which does not count, or to the death within the horizon."""
+    assert stay.end is not None  # noqa: S101 - a stay without an end was excluded before
+    found = [] if days_to_return is None else [days_to_return]
+    if timeline.death is not None:
+        until_death = (timeline.death - stay.end) / DAY
+        if 0 < until_death <= rules.horizon_days:
+            found.append(until_death)
+    return min(found, default=None)
 
 
 def _within(stays: Sequence[Stay], after: int, until: int) -> Iterator[Stay]:

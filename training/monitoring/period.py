@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fhir_mappings.attributes import ATTRIBUTES
 from fhir_mappings.errors import NoStaysError, RiskModelError, StudyError
 from fhir_mappings.events import DAY
 from fhir_mappings.features.declaration import Feature
 from fhir_mappings.profiles import SiteProfile
-from training.cohort.attributes import ATTRIBUTES
 from training.cohort.selection import CohortRules
 from training.dataset import end_of_data, rows_for
 from training.findings import RunFacts
-from training.study_data import BoolArray
+from training.return_times import LEAVING, RETURN
+from training.study_data import BoolArray, FloatArray
 from training.study_records import Records, study_records
 
 Progress = Callable[[str, int, int], None]
@@ -43,6 +44,12 @@ class PeriodStays:
     """Whether an unplanned readmission is on record; says nothing where not matured."""
     groups: pd.DataFrame
     """What of ``ATTRIBUTES`` the records say; None where one does not."""
+    days_to_readmission: FloatArray
+    """To the unplanned readmission within the horizon; NaN where none is on record so far."""
+    days_to_leaving: FloatArray
+    """To the planned return or death within the horizon, without a readmission; NaN for none."""
+    followed_until: int | None
+    """Microseconds UTC up to which admissions are on record; None where dates are shifted."""
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -111,6 +118,9 @@ def stays_of_period(
         matured=matured,
         outcome=data.outcome,
         groups=data.stays[there],
+        days_to_readmission=data.stays[RETURN].to_numpy(dtype=np.float64),
+        days_to_leaving=data.stays[LEAVING].to_numpy(dtype=np.float64),
+        followed_until=end if profile.calendar else None,
     )
 
 
@@ -146,4 +156,7 @@ def _nobody(columns: int) -> PeriodStays:
         matured=nothing,
         outcome=nothing,
         groups=pd.DataFrame(),
+        days_to_readmission=np.zeros(0),
+        days_to_leaving=np.zeros(0),
+        followed_until=None,
     )
