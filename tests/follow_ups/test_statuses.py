@@ -54,13 +54,13 @@ def test_closing_and_reopening_say_why_and_nothing_else_does(
     if fits:
         assert changed(at(before), Change(status=after, reason=reason)).status is after
     else:
-        with pytest.raises(FollowUpChangeError, match="^reason: "):
+        with pytest.raises(FollowUpChangeError, match=r"^reason: "):
             changed(at(before), Change(status=after, reason=reason))
 
 
 def test_every_reason_has_its_words_and_is_of_one_kind() -> None:
     assert list(REASONS) == list(Reason)
-    assert CLOSING | REOPENING == set(Reason)
+    assert set(Reason) == CLOSING | REOPENING
     assert not CLOSING & REOPENING
     assert all(len(reason) <= 32 for reason in Reason)
 
@@ -73,7 +73,7 @@ def test_a_note_can_be_added_whatever_the_status(status: Status) -> None:
 def test_who_takes_over_is_told_how_it_stands() -> None:
     mine = at(Status.CONTACTED, assigned_to="https://id.example.org|m.example")
     other = "https://id.example.org|n.example"
-    with pytest.raises(FollowUpChangeError, match="^note: "):
+    with pytest.raises(FollowUpChangeError, match=r"^note: "):
         changed(mine, Change(assigned_to=other))
     assert changed(mine, Change(assigned_to=other, note="Visit on Monday.")).assigned_to == other
     assert changed(mine, Change(assigned_to=None)).assigned_to is None
