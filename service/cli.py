@@ -14,6 +14,7 @@ from service.commands import (
     clinic,
     database,
     export,
+    feedback,
     keys,
     models,
     monitoring,
@@ -50,6 +51,7 @@ for command in (
     monitoring.monitor,
     monitoring.transparency,
     clinic.serve,
+    feedback.feedback,
     purge.purge,
     clinic.demo,
 ):
