@@ -15,6 +15,7 @@ from service.commands import (
     clinic,
     database,
     export,
+    feedback,
     keys,
     models,
     monitoring,
@@ -52,6 +53,7 @@ for command in (
     monitoring.transparency,
     clinic.serve,
     assistants.mcp,
+    feedback.feedback,
     purge.purge,
     clinic.demo,
 ):

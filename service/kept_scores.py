@@ -72,18 +72,25 @@ class KeptScore(NamedTuple):
 
 
 def sight(
-    keeping: Keeping, caller: Caller, permission: str, *, patient: str, unit: str | None
+    keeping: Keeping,
+    caller: Caller,
+    permission: str,
+    *,
+    patient: str,
+    unit: str | None,
+    resource: str = RESOURCE,
 ) -> Sight | WhyRefused:
     """How a caller sees a stay of one unit, or why they do not.
 
     Args:
         keeping: the database and the keys.
         caller: who asks; their role or scope for this access is checked already.
-        permission: of ``RiskAssessment``: ``c`` or ``r``.
+        permission: of ``cruds``, to that resource.
         patient: the Patient's id.
         unit: the unit of the stay; None where it is not known.
+        resource: as what the stay is seen: by its score, or by another type of ``scopes``.
     """
-    reach = reach_of(caller, RESOURCE, permission)
+    reach = reach_of(caller, resource, permission)
     if not reach.covers_patient(patient):
         return "patient"
     view = view_of(reach.roles_in(unit), is_system=reach.is_system)
@@ -311,6 +318,7 @@ def refuse(
     *,
     patient: str | None,
     route: str,
+    resource: str = RESOURCE,
 ) -> None:
     """Enter that somebody was turned away who is only told that there is nothing."""
     keeping.audit.record(
@@ -320,7 +328,7 @@ def refuse(
             outcome="refused",
             patient=patient,
             route=route,
-            details={"needed": f"{RESOURCE}.{permission}", "why": why},
+            details={"needed": f"{resource}.{permission}", "why": why},
         )
     )
 

@@ -19,6 +19,7 @@ from service.audit.vocabulary import Event
 from service.database.retention import (
     BROKEN_GLASS,
     CARDS,
+    FOLLOW_UPS,
     OVER,
     SCORES,
     WORK_LIST,
@@ -41,6 +42,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     scores_days: int
     broken_glass_days: int
+    follow_ups_days: int
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -99,6 +101,7 @@ def _ends(policy: Policy, now: datetime) -> list[tuple[Kept, datetime]]:
         (SCORES, now - timedelta(days=policy.scores_days)),
         (WORK_LIST, now - timedelta(days=policy.scores_days)),
         *((kept, now - timedelta(days=policy.scores_days)) for kept in CARDS),
+        *((kept, now - timedelta(days=policy.follow_ups_days)) for kept in FOLLOW_UPS),
         (BROKEN_GLASS, now - timedelta(days=policy.broken_glass_days)),
         *((kept, now - AFTER_ITS_END) for kept in OVER),
     ]

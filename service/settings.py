@@ -169,6 +169,12 @@ class Settings(BaseSettings):
         description="How long a CDS Hooks call waits for what the EHR's own FHIR server is asked; "
         "after it, 412.",
     )
+    keep_follow_ups_days: int = Field(
+        default=365,
+        ge=1,
+        description="How long `readmit purge` leaves a follow-up after its last change, with all "
+        "changes and notes before it.",
+    )
 
     @property
     def mode(self) -> Literal["development", "normal"]:

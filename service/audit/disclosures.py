@@ -33,7 +33,15 @@ improvement and the keeping of systems), as 164.501 defines them, and what the p
 Research is not among them. Neither is a purpose that a later version adds, until it is put here.
 """
 
-DISCLOSING: Final = frozenset({Event.SCORE_GIVEN, Event.SCORE_READ, Event.SCORES_LISTED})
+DISCLOSING: Final = frozenset(
+    {
+        Event.SCORE_GIVEN,
+        Event.SCORE_READ,
+        Event.SCORES_LISTED,
+        Event.FOLLOW_UP_READ,
+        Event.FOLLOW_UP_CHANGED,
+    }
+)
 """Events in which something of the record was shown to somebody."""
 
 

@@ -20,6 +20,9 @@ class Event(StrEnum):
     WORK_LIST_READ = "work_list_read"
     CARD_SHOWN = "card_shown"
     CARD_FEEDBACK = "card_feedback"
+    FEEDBACK_REPORTED = "feedback_reported"
+    FOLLOW_UP_READ = "follow_up_read"
+    FOLLOW_UP_CHANGED = "follow_up_changed"
     GLASS_BROKEN = "glass_broken"
     ACCESS_REFUSED = "access_refused"
     SIGNED_IN = "signed_in"
@@ -83,6 +86,23 @@ EVENTS: Final[dict[Event, EventDescription]] = {
         "The EHR reported what became of a card.",
         "C",
         frozenset({"card", "outcome", "reason", "repeated"}),
+        about_patient=True,
+    ),
+    Event.FEEDBACK_REPORTED: EventDescription(
+        "What became of the cards of a period was counted, and what followed for their patients.",
+        "R",
+        frozenset({"cards", "first", "last"}),
+    ),
+    Event.FOLLOW_UP_READ: EventDescription(
+        "How far a stay was worked was read, or its history; or shown to who came second.",
+        "R",
+        frozenset({"version", "what"}),
+        about_patient=True,
+    ),
+    Event.FOLLOW_UP_CHANGED: EventDescription(
+        "A follow-up was changed: its status, its person, its due date, or by a note.",
+        "U",
+        frozenset({"version", "status", "changed", "reason"}),
         about_patient=True,
     ),
     Event.GLASS_BROKEN: EventDescription(

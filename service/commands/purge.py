@@ -25,7 +25,9 @@ def purge(
     from service.settings import load_settings
 
     settings = load_settings()
-    policy = Policy(settings.keep_scores_days, settings.keep_broken_glass_days)
+    policy = Policy(
+        settings.keep_scores_days, settings.keep_broken_glass_days, settings.keep_follow_ups_days
+    )
     keeping = open_existing(settings)
     try:
         purged = run(keeping.audit, settings.store, policy, now=datetime.now(UTC), dry_run=dry_run)

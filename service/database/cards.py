@@ -1,10 +1,12 @@
 """Cards that an EHR was given, and what it said became of them."""
 
+from collections.abc import Iterator
+
 import msgspec
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from service.database.tables import CARD_FEEDBACK, SHOWN_CARDS
+from service.database.tables import CARD_FEEDBACK, SCORES, SHOWN_CARDS
 
 
 class ShownCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,22 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int
 
 
+class CardOfPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """A card that was shown in a period, and the last that was said of it."""
+
+    card: str
+    service: str
+    user_index: str
+    unit: str | None
+    band: str
+    shown_at: int
+    patient_index: str | None
+    """None where the score is not kept any more."""
+    outcome: str | None = None
+    """None where nothing was reported."""
+    reason: str | None = None
+
+
 def last_of_stay(connection: Connection, stay_index: str) -> ShownCard | None:
     """The card that was shown last for a stay; None before the first."""
     found = connection.execute(
@@ -68,6 +86,48 @@ def enter_shown(connection: Connection, card: ShownCard) -> bool:
 def enter_feedback(connection: Connection, feedback: Feedback) -> bool:
     """Enter what became of a card; False where the same was reported before."""
     return _enter(connection, CARD_FEEDBACK, feedback)
+
+
+def of_period(connection: Connection, since: int, until: int) -> list[CardOfPeriod]:
+    """The cards that were shown from one moment until before another, microseconds UTC.
+
+    Of several reports on one card the latest counts, by the moment that the EHR names. When it was
+    reported makes no difference: EHRs report in batches.
+    """
+    said = connection.execute(
+        select(CARD_FEEDBACK.c.card, CARD_FEEDBACK.c.outcome, CARD_FEEDBACK.c.reason)
+        .join(SHOWN_CARDS, SHOWN_CARDS.c.card == CARD_FEEDBACK.c.card)
+        .where(*_shown_in(since, until))
+        .order_by(CARD_FEEDBACK.c.at, CARD_FEEDBACK.c.received_at, CARD_FEEDBACK.c.id)
+    )
+    last = {card: (outcome, reason) for card, outcome, reason in said}
+    columns = ("card", "service", "user_index", "unit", "band", "shown_at")
+    found = connection.execute(
+        select(*(SHOWN_CARDS.c[name] for name in columns), SCORES.c.patient_index)
+        .outerjoin(SCORES, SCORES.c.id == SHOWN_CARDS.c.score_id)
+        .where(*_shown_in(since, until))
+        .order_by(SHOWN_CARDS.c.shown_at, SHOWN_CARDS.c.card)
+    )
+    cards = []
+    for row in found:
+        outcome, reason = last.get(row.card, (None, None))
+        cards.append(CardOfPeriod(**row._mapping, outcome=outcome, reason=reason))
+    return cards
+
+
+def scores_of_period(connection: Connection, since: int, until: int) -> Iterator[bytes]:
+    """The sealed scores of the cards of a period, one for each card, as far as they are kept."""
+    query = (
+        select(SCORES.c.score_sealed)
+        .join(SHOWN_CARDS, SHOWN_CARDS.c.score_id == SCORES.c.id)
+        .where(*_shown_in(since, until))
+        .order_by(SHOWN_CARDS.c.shown_at, SHOWN_CARDS.c.card)
+    )
+    yield from connection.execution_options(yield_per=500).execute(query).scalars()
+
+
+def _shown_in(since: int, until: int) -> tuple[ColumnElement[bool], ...]:
+    return (SHOWN_CARDS.c.shown_at >= since, SHOWN_CARDS.c.shown_at < until)
 
 
 def _enter(connection: Connection, table: Table, row: msgspec.Struct) -> bool:

@@ -47,19 +47,20 @@ class RoleDescription(NamedTuple):
 
 ROLES: Final[dict[Role, RoleDescription]] = {
     Role.CLINICIAN: RoleDescription(
-        "Treats patients: asks for a risk with its reasons and reads earlier ones.",
+        "Treats patients: asks for a risk with its reasons and reads earlier ones; sees how far a "
+        "patient is followed up.",
         parse_scopes(
-            "user/RiskAssessment.crs user/DocumentReference.rs user/Consent.c user/List.rs "
-            "user/Group.rs"
+            "user/RiskAssessment.crs user/Task.rs user/DocumentReference.rs user/Consent.c "
+            "user/List.rs user/Group.rs"
         ),
         (Purpose.TREATMENT, Purpose.EMERGENCY),
         every_unit=True,
     ),
     Role.CARE_MANAGER: RoleDescription(
-        "Follows discharged patients of certain units.",
+        "Follows discharged patients of certain units, and records how far.",
         parse_scopes(
-            "user/RiskAssessment.crs user/DocumentReference.rs user/Consent.c user/List.rs "
-            "user/Group.rs"
+            "user/RiskAssessment.crs user/Task.crus user/DocumentReference.rs user/Consent.c "
+            "user/List.rs user/Group.rs"
         ),
         (Purpose.CARE_MANAGEMENT, Purpose.TREATMENT, Purpose.EMERGENCY),
         every_unit=False,

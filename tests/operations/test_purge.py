@@ -19,7 +19,7 @@ from service.database.migrate import upgrade
 from service.retention import Policy, purge
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-POLICY = Policy(scores_days=365, broken_glass_days=2_192)
+POLICY = Policy(scores_days=365, broken_glass_days=2_192, follow_ups_days=365)
 TABLES = (
     tables.SCORES,
     tables.BROKEN_GLASS,
