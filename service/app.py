@@ -16,7 +16,9 @@ from service.routes import (
     cds_hooks,
     disclosures,
     fhir,
+    fhir_tasks,
     fhir_work_list,
+    follow_ups,
     health,
     home,
     metrics,
@@ -111,20 +113,8 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     problems.install(app, error_page)
     refusals.install(app, error_page)
     for routes in (
-        *(
-            score,
-            fhir,
-            fhir_work_list,
-            cds_hooks,
-            work_list,
-            patients,
-            model,
-            disclosures,
-            oauth,
-            health,
-            metrics,
-        ),
-        *(home, sign_in, assistants),
+        *(score, fhir, fhir_work_list, fhir_tasks, cds_hooks, work_list, follow_ups, patients),
+        *(model, disclosures, oauth, health, metrics, home, sign_in, assistants),
     ):
         app.include_router(routes.router)
     openapi.install(
@@ -133,6 +123,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             *(Scored, NotScored, PatientScores, GlassRequest, GlassBroken),
             *(model.ModelDescription, disclosures.Disclosures, *oauth.STRUCTS),
             *(health.Health, health.Readiness, *cds_hooks.STRUCTS, *work_list.STRUCTS),
+            *follow_ups.STRUCTS,
         ),
         examples.ANSWERS,
     )

@@ -26,6 +26,8 @@ INTERACTIONS: Final[dict[str, tuple[str, str]]] = {
     "GET /fhir/RiskAssessment": ("RiskAssessment", "search-type"),
     "GET /fhir/List/work-list": ("List", "read"),
     "GET /fhir/Group/work-list": ("Group", "read"),
+    "GET /fhir/Task/{stay}": ("Task", "read"),
+    "PUT /fhir/Task/{stay}": ("Task", "update"),
     f"GET /fhir/OperationDefinition/{OPERATION}": ("OperationDefinition", "read"),
 }
 """Which route is which interaction with which type of resource."""

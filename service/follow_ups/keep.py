@@ -6,7 +6,7 @@ again. Of two who write the same version at once, the database lets one through.
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
@@ -133,6 +133,62 @@ def history(
         rows = follow_ups.changes_of(connection, stay)
     _enter_reading(keeping, seen, len(rows), "history", route)
     return tuple(_opened(keeping.keys, row) for row in rows)
+
+
+class Whole(NamedTuple):
+    """A follow-up with every change to it, the first one first."""
+
+    present: FollowUp
+    changes: tuple[FollowUpChange, ...]
+
+
+def read_whole(
+    keeping: Keeping, caller: Caller, stay: str, *, opted_out: Collection[str], route: str
+) -> Whole:
+    """A follow-up with its history, as of one moment; likewise in the audit.
+
+    Args and errors as for ``change``.
+    """
+    seen = _seen(keeping, caller, stay, "r", opted_out=opted_out, route=route)
+    whole = _whole(keeping, seen)
+    _enter_reading(keeping, seen, whole.present.version, "history", route)
+    return whole
+
+
+def change_whole(
+    keeping: Keeping,
+    caller: Caller,
+    stay: str,
+    decide: Callable[[Whole], tuple[int, Change]],
+    *,
+    opted_out: Collection[str],
+    route: str,
+) -> Whole:
+    """Change a follow-up by what its present state makes of a wish; what it is then.
+
+    Args:
+        keeping: the database, the keys and the audit.
+        caller: who changes it.
+        stay: the stay's keyed name.
+        decide: gives the version that was seen, and the change.
+        opted_out: the patients on the site's list.
+        route: the template of the path.
+
+    Raises: as ``change``, and what ``decide`` raises.
+    """
+    seen = _seen(keeping, caller, stay, "u", opted_out=opted_out, route=route)
+    version, wanted = decide(_whole(keeping, seen))
+    _written(keeping, seen, version, wanted, route)
+    return _whole(keeping, seen)
+
+
+def _whole(keeping: Keeping, seen: Seen) -> Whole:
+    with keeping.database.reading() as connection:
+        rows = follow_ups.changes_of(connection, seen.stay.stay_index)
+        present = _present(seen, follow_ups.of_stay(connection, seen.stay.stay_index))
+    # A change that came between the two questions would stand in one answer and not in the other.
+    changes = tuple(_opened(keeping.keys, row) for row in rows if row.version <= present.version)
+    return Whole(present, changes)
 
 
 def _seen(

@@ -102,6 +102,20 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /v1/worklist/capacity": scope("List.r", "clinician care_manager", other_patient=403),
     "GET /fhir/List/work-list": scope("List.r", "clinician care_manager", other_patient=403),
     "GET /fhir/Group/work-list": scope("Group.r", "clinician care_manager", other_patient=403),
+    # A follow-up is of a score: a system needs the scope to read that one, too.
+    "GET /v1/follow-ups/{stay}": scope(
+        "Task.r", "clinician care_manager", system_with_scope=403, **OWN_404
+    ),
+    "GET /v1/follow-ups/{stay}/changes": scope(
+        "Task.r", "clinician care_manager", system_with_scope=403, **OWN_404
+    ),
+    "POST /v1/follow-ups/{stay}/changes": scope(
+        "Task.u", "care_manager", gives=201, system_with_scope=403, other_unit=404
+    ),
+    "GET /fhir/Task/{stay}": scope(
+        "Task.r", "clinician care_manager", system_with_scope=403, **OWN_404
+    ),
+    "PUT /fhir/Task/{stay}": scope("Task.u", "care_manager", system_with_scope=403, other_unit=404),
     "POST /v1/patients/{patient_id}/break-glass": scope(
         "Consent.c",
         "clinician care_manager",

@@ -13,7 +13,7 @@ import pytest
 from each_database import on_sqlite_alone
 from fastapi.routing import APIRoute
 from hook_calls import DISCHARGE, call_of
-from listed_patients import listed, put_on_the_list
+from listed_patients import listed, put_on_the_list, stay_of
 from sqlalchemy import event
 
 from fhir_mappings.records.instants import from_datetime
@@ -215,6 +215,7 @@ def prepared(client: Any) -> int:
     client.card = shown_card(client)
     keeping = client.app.state.serving.keeping
     put_on_the_list(keeping, [listed(keeping, PATIENT)])
+    client.stay = stay_of(keeping, PATIENT)
     return len(rows(client))
 
 
@@ -254,6 +255,14 @@ def feedback(client: Any) -> Any:
     return client.request("POST", f"{DISCHARGE}/feedback", json={"feedback": [report]})
 
 
+TASK = {
+    "resourceType": "Task",
+    "meta": {"versionId": "0"},
+    "status": "in-progress",
+    "intent": "plan",
+}
+
+
 # What every route that touches a patient is asked with; a new one fails until it is here.
 TOUCHING = {
     "POST /v1/score": lambda client: client.score(),
@@ -283,6 +292,19 @@ TOUCHING = {
     "GET /v1/worklist/capacity": lambda client: client.get("/v1/worklist/capacity"),
     "GET /fhir/List/work-list": lambda client: client.get("/fhir/List/work-list"),
     "GET /fhir/Group/work-list": lambda client: client.get("/fhir/Group/work-list"),
+    "GET /v1/follow-ups/{stay}": lambda client: client.get(f"/v1/follow-ups/{client.stay}"),
+    "GET /v1/follow-ups/{stay}/changes": lambda client: client.get(
+        f"/v1/follow-ups/{client.stay}/changes"
+    ),
+    "POST /v1/follow-ups/{stay}/changes": lambda client: client.request(
+        "POST",
+        f"/v1/follow-ups/{client.stay}/changes",
+        json={"version": 0, "change": {"status": "contacted"}},
+    ),
+    "GET /fhir/Task/{stay}": lambda client: client.get(f"/fhir/Task/{client.stay}"),
+    "PUT /fhir/Task/{stay}": lambda client: client.request(
+        "PUT", f"/fhir/Task/{client.stay}", json=TASK
+    ),
 }
 
 

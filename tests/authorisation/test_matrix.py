@@ -8,9 +8,11 @@ from typing import Annotated, Any, NamedTuple
 import pytest
 from fastapi import APIRouter, FastAPI
 from hook_calls import call_of
-from trusting_service import OPTED_OUT, OTHER_UNIT, PATIENT, Service, bundle_of
+from listed_patients import listed, put_on_the_list, stay_of
+from trusting_service import OPTED_OUT, OTHER_UNIT, PATIENT, UNIT, Service, bundle_of
 
 from service.cds_hooks.examples import FEEDBACK
+from service.database import follow_ups
 from service.identity.access import OpenToAll, Requirement, accesses, open_to_all, signed_in
 from service.identity.matrix import COLUMNS, ROUTES, page
 
@@ -30,6 +32,14 @@ class Case(NamedTuple):
         return OPTED_OUT if self.column == "opted-out patient" else PATIENT
 
     @property
+    def version(self) -> int:
+        """Of the patient's follow-up, as somebody sees it who looks now."""
+        stay = stay_of(self.service.keeping, self.patient)
+        with self.service.keeping.database.reading() as connection:
+            row = follow_ups.of_stay(connection, stay)
+        return 0 if row is None else row.version
+
+    @property
     def named(self) -> str:
         """The patient of the case; data scientists know pseudonyms alone."""
         if self.column == "data_scientist":
@@ -47,6 +57,7 @@ class Case(NamedTuple):
             score_id=self.kept[self.patient],
             service_id="readmission-risk-at-discharge",
             name="no-such.css",
+            stay=stay_of(self.service.keeping, self.patient),
         )
 
 
@@ -60,6 +71,18 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "POST /cds-services/{service_id}": lambda case: {"json": call_of(bundle_of(case.patient))},
     "POST /cds-services/{service_id}/feedback": lambda case: {"json": FEEDBACK},
     "POST /oauth/token": lambda case: {"data": {"grant_type": "client_credentials"}},
+    "POST /v1/follow-ups/{stay}/changes": lambda case: {
+        "json": {"version": case.version, "change": {"note": "Asked for a call in the morning."}}
+    },
+    "PUT /fhir/Task/{stay}": lambda case: {
+        "json": {
+            "resourceType": "Task",
+            "meta": {"versionId": str(case.version)},
+            "status": "requested",
+            "intent": "plan",
+            "note": [{"text": "Asked for a call in the evening."}],
+        }
+    },
     "POST /mcp": lambda case: {
         "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
         "headers": {"Accept": "application/json, text/event-stream"},
@@ -96,6 +119,8 @@ TOKENS: dict[str, Callable[[Service, str, str], str | None]] = {
 def kept(service: Service) -> dict[str, str]:
     """A score of each patient, given before the one of them opted out."""
     ids = {patient: service.kept(patient=patient) for patient in (PATIENT, OPTED_OUT)}
+    keeping = service.keeping
+    put_on_the_list(keeping, [listed(keeping, one, score_id=ids[one], unit=UNIT) for one in ids])
     service.opt_out.write_text(f"{OPTED_OUT}\n")
     return ids
 
