@@ -291,20 +291,14 @@ def _check_server(declared: PairedServer, place: str, issuers: Collection[str]) 
             _require(False, f"{place}.addresses", "one is no IP address")
 
 
-def _check_launch(
-    declared: PairedServer, place: str, issuers: Mapping[str, TrustedIssuer]
-) -> None:
+def _check_launch(declared: PairedServer, place: str, issuers: Mapping[str, TrustedIssuer]) -> None:
     if declared.client_id is None:
-        alone = PairedServer(
-            url=declared.url, issuer=declared.issuer, addresses=declared.addresses
-        )
+        alone = PairedServer(url=declared.url, issuer=declared.issuer, addresses=declared.addresses)
         # What is set for launches that never happen was meant to make them happen.
         _require(declared == alone, f"{place}.client_id", "is missing, and launches need it")
         return
     _require(bool(declared.client_id), f"{place}.client_id", "is empty")
-    _require(
-        declared.vouching in issuers, f"{place}.openid_issuer", "is no issuer of this file"
-    )
+    _require(declared.vouching in issuers, f"{place}.openid_issuer", "is no issuer of this file")
     _require(
         declared.client_id not in issuers[declared.vouching].declared.audiences,
         f"{place}.client_id",
