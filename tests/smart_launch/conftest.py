@@ -18,7 +18,7 @@ def running(
 ) -> Iterator[tuple[LaunchingEHR, Browser]]:
     folder = tmp_path_factory.mktemp("launched")
     with launching_ehr() as ehr:
-        settings = settings_launched_by(folder, ehr, launch_deadline_seconds=1.0)
+        settings = settings_launched_by(folder, ehr, launch_deadline_seconds=30)
         with browsing(settings, model=ModelOfOneMind()) as browser:
             yield ehr, browser
 

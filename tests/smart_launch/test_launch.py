@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import httpx
+import msgspec
 import pytest
 from browsing import Browser
 from launching_ehr import LaunchingEHR, asked_of_the_ehr, at_the_ehr, launched
@@ -49,6 +50,13 @@ def refused(answer: httpx.Response, browser: Browser, patient: str, status: int 
     assert kept(browser, patient) == []
     if status == 400:
         assert "Nothing was opened. Open it again from the patient" in answer.text
+
+
+def take_too_long(ehr: LaunchingEHR, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the EHR give no record before our patience ends."""
+    ehr.record_delay = 0.5
+    impatient = browser.here.settings.model_copy(update={"launch_deadline_seconds": 0.1})
+    monkeypatch.setattr(browser.here, "settings", impatient)
 
 
 def changed(back: str, **parameters: str | None) -> str:
@@ -233,10 +241,10 @@ def test_a_patient_who_said_no_since_is_not_shown_what_was_kept(
 
 
 def test_where_the_records_do_not_come_a_kept_score_of_the_stay_is_shown(
-    ehr: LaunchingEHR, browser: Browser, patient: str
+    ehr: LaunchingEHR, browser: Browser, patient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = launched(browser, ehr).headers["location"]
-    ehr.record_delay = 1.5
+    take_too_long(ehr, browser, monkeypatch)
     answer = launched(browser, ehr)
     assert (answer.status_code, answer.headers["location"]) == (303, shown)
     assert json.loads(entries(browser, patient)[-1].details) == {"scored": 0, "records": "kept"}
@@ -334,8 +342,9 @@ def test_an_ehr_that_takes_too_long_is_not_waited_for(
 
 
 def test_whoever_comes_again_and_again_does_not_have_the_ehr_asked_each_time(
-    ehr: LaunchingEHR, browser: Browser
+    ehr: LaunchingEHR, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(configuration, "AFTER_FAILURE_SECONDS", 600.0)
     path = "/fhir/.well-known/smart-configuration"
     before = ehr.requests[path]
     for _ in range(5):
@@ -474,6 +483,39 @@ def test_a_chart_without_a_hospital_stay_has_no_page(
     answer = launched(browser, ehr)
     refused(answer, browser, patient, 422)
     assert "holds no hospital stay" in answer.text
+    assert json.loads(entries(browser, patient)[-1].details) == {"why": "no stay"}
+
+
+def test_whoever_has_no_role_is_refused_and_it_is_recorded(
+    ehr: LaunchingEHR, browser: Browser, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = browser.here
+    (server,) = here.trusted.fhir_servers
+    nobody = (msgspec.structs.replace(server, launch_roles=()),)
+    monkeypatch.setattr(here, "trusted", here.trusted._replace(fhir_servers=nobody))
+    refused(launched(browser, ehr), browser, patient, 403)
+    assert ehr.asked == []
+    (entry,) = entries(browser, patient)
+    assert (entry.event, entry.actor) == ("launch_refused", "example-clinician")
+    assert json.loads(entry.details) == {"why": "no role"}
+
+
+def test_the_score_that_a_card_names_is_only_shown_if_it_is_of_the_charts_patient(
+    ehr: LaunchingEHR, browser: Browser, patient: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = launched(browser, ehr).headers["location"].removeprefix("/risk/")
+    ehr.patient = f"{patient}-2"
+    ehr.altered_answer = {"appContext": other, "encounter": None}
+    take_too_long(ehr, browser, monkeypatch)
+    refused(launched(browser.another(), ehr), browser.another(), ehr.patient, 502)
+
+
+def test_a_service_without_a_model_sends_nobody_to_sign_in(
+    ehr: LaunchingEHR, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser.here, "_model", None)
+    asked = urlencode({"iss": ehr.base, "launch": ehr.open_chart()})
+    assert browser.get(f"/launch?{asked}").status_code == 503
 
 
 def test_whoever_works_in_another_unit_is_refused_and_it_is_recorded(
