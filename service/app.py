@@ -21,6 +21,7 @@ from service.routes import (
     follow_ups,
     health,
     home,
+    launch,
     metrics,
     model,
     oauth,
@@ -114,7 +115,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     refusals.install(app, error_page)
     for routes in (
         *(score, fhir, fhir_work_list, fhir_tasks, cds_hooks, work_list, follow_ups, patients),
-        *(model, disclosures, oauth, health, metrics, home, sign_in, assistants),
+        *(model, disclosures, oauth, health, metrics, home, sign_in, launch, assistants),
     ):
         app.include_router(routes.router)
     openapi.install(

@@ -300,6 +300,41 @@ def reading_of(keeping: Keeping, caller: Caller, patient: str) -> Reading:
     return Reading(index, view, reach.own_units, covers, caller)
 
 
+class StayScores(NamedTuple):
+    """What is kept of one stay, for whoever decides whether to score it again. Shown to nobody."""
+
+    rows: list[scores.Row]
+    """The newest first."""
+    refused: bool
+    """Whether the newest answer about the patient was that they said no, or nobody can tell."""
+
+
+def stay_scores(
+    keeping: Keeping, patient: str, encounters: Collection[str], *, or_id: str | None = None
+) -> StayScores:
+    """The scores that are kept of a patient's encounters, without opening them.
+
+    Args:
+        keeping: the database and the keys.
+        patient: the Patient's id.
+        encounters: the ids of the encounters of one stay.
+        or_id: the id of a score that is given as well if it is this patient's.
+
+    Raises:
+        DatabaseError: if they cannot be read.
+    """
+    keys = keeping.keys
+    index = index_of(keys, "patient", patient)
+    with keeping.database.reading() as connection:
+        found = scores.of_stay(
+            connection,
+            index,
+            [index_of(keys, "encounter", one) for one in encounters],
+            or_id=or_id,
+        )
+        return StayScores(found, scores.is_refused(connection, index))
+
+
 def opened(keys: Keys, row: scores.Row) -> Score:
     """The whole of a score that is kept.
 

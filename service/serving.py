@@ -30,6 +30,7 @@ from service.observing.logs import Happening, logger
 from service.observing.metrics import Build, Metrics
 from service.problems import BusyError
 from service.settings import Settings
+from service.smart_launch.configuration import SMARTConfigurations
 from service.surroundings.limits import Rates
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Serving:
         self.trusted = read_trusted(settings)
         self.playbook = load_playbook(settings.playbook)
         self.breaker = Breaker()
+        self.smart_configurations = SMARTConfigurations(self.breaker)
         # Before the database: a list that cannot be read would leave connections to it open.
         self._opt_out = OptOutList(settings.opt_out)
         self.keeping: Keeping = open_keeping(settings)

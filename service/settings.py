@@ -176,6 +176,14 @@ class Settings(BaseSettings):
         "changes and notes before it.",
     )
 
+    launch_deadline_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=60,
+        description="How long a launch from an EHR waits for the patient's records; after it, a "
+        "score that is kept is shown, or else an error.",
+    )
+
     @property
     def mode(self) -> Literal["development", "normal"]:
         """How callers are treated."""

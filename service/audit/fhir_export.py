@@ -90,6 +90,8 @@ SHAPES: Final[dict[Event, Shape]] = {
     Event.ACCESS_REFUSED: Shape(_REST),
     Event.SIGNED_IN: Shape(_AUTHENTICATION, _LOGIN),
     Event.SIGN_IN_REFUSED: Shape(_AUTHENTICATION, _LOGIN),
+    Event.LAUNCHED: Shape(_AUTHENTICATION, _LOGIN),
+    Event.LAUNCH_REFUSED: Shape(_AUTHENTICATION, _LOGIN),
     Event.SIGNED_OUT: Shape(_AUTHENTICATION, (DCM, "110123", "Logout")),
     Event.TOKEN_ISSUED: Shape(_AUTHENTICATION, (DCM, "110126", "Node Authentication")),
     Event.AUDIT_EXPORTED: Shape((DCM, "110101", "Audit Log Used")),

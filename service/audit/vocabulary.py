@@ -27,6 +27,8 @@ class Event(StrEnum):
     ACCESS_REFUSED = "access_refused"
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
+    LAUNCHED = "launched"
+    LAUNCH_REFUSED = "launch_refused"
     SIGNED_OUT = "signed_out"
     TOKEN_ISSUED = "token_issued"  # noqa: S105  the name of an event
     DISCLOSURES_READ = "disclosures_read"
@@ -119,6 +121,18 @@ EVENTS: Final[dict[Event, EventDescription]] = {
     Event.SIGNED_IN: EventDescription("A person signed in with a browser.", "E", frozenset()),
     Event.SIGN_IN_REFUSED: EventDescription(
         "An issuer vouched for a person who has no role here.", "E", frozenset({"why"})
+    ),
+    Event.LAUNCHED: EventDescription(
+        "An EHR opened a patient's chart here for a person, who is signed in for that patient.",
+        "E",
+        frozenset({"scored", "records"}),
+        about_patient=True,
+    ),
+    Event.LAUNCH_REFUSED: EventDescription(
+        "An EHR opened a patient's chart here, and nothing was shown.",
+        "E",
+        frozenset({"why"}),
+        about_patient=True,
     ),
     Event.SIGNED_OUT: EventDescription("A person signed out.", "E", frozenset()),
     Event.TOKEN_ISSUED: EventDescription(

@@ -33,7 +33,8 @@ def card_of(
         score_id: of the score; the card's uuid is made of it, so that feedback finds the score.
         today: the day from which a suggestion counts.
         model_card: URL of the model card.
-        patient_page: URL that launches the patient's page (SMART); no link without one.
+        patient_page: URL that launches the patient's page (SMART); no link without one. The EHR
+            hands the score's id on to it, so that it shows what the card showed.
     """
     if not isinstance(score, Scored) or not playbook.shows(score.band):
         return None
@@ -41,7 +42,7 @@ def card_of(
     suggestions = playbook.suggestions(
         drivers, patient=score.subject, encounter=score.encounter_id, today=today
     )
-    page = Link("Reasons, course and what would change it", patient_page or "", "smart")
+    page = Link("Reasons, course and what would change it", patient_page or "", "smart", score_id)
     return Card(
         uuid=str(uuid.uuid5(NAMESPACE, score_id)),
         summary=summary(score, playbook.average),

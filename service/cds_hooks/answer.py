@@ -69,7 +69,7 @@ def answered(
     shown: list[Card] = []
 
     def show(work: Work, score: Score) -> None:
-        card = _card(here, score)
+        card = _card(here, score, caller.issuer)
         if card is not None and show_once(work, here.keeping.keys, viewing, score, card):
             shown.append(card)
 
@@ -99,7 +99,7 @@ def _stay(record: Record, call: HookCall, horizon_days: int) -> Stay | None:
     return None if over else latest
 
 
-def _card(here: Serving, score: Score) -> Card | None:
+def _card(here: Serving, score: Score, issuer: str) -> Card | None:
     assert isinstance(score.score_id, str)  # noqa: S101  it was given one to be kept by
     return card_of(
         score,
@@ -107,6 +107,10 @@ def _card(here: Serving, score: Score) -> Card | None:
         score_id=score.score_id,
         today=datetime.now(UTC).date(),
         model_card=f"{here.settings.own_url}/v1/model",
+        # An EHR that cannot launch us would show a link that leads nowhere.
+        patient_page=(
+            f"{here.settings.own_url}/launch" if here.trusted.launched_from(issuer) else None
+        ),
     )
 
 

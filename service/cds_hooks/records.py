@@ -7,7 +7,13 @@ caller's issuer; any other is as if none were given, and nothing connects to it.
 import anyio
 
 from service.cds_hooks.call import HookCall, tokens
-from service.cds_hooks.prefetch import LackingDataError, as_bundle, completed, take_apart
+from service.cds_hooks.prefetch import (
+    LackingDataError,
+    Prefetched,
+    as_bundle,
+    completed,
+    take_apart,
+)
 from service.fhir_servers.addresses import FHIRServerError, same_server
 from service.fhir_servers.client import FHIRServer
 from service.identity.caller import Caller
@@ -23,9 +29,27 @@ async def bundle_of(here: Serving, caller: Caller, call: HookCall) -> bytes:
     """
     prefetched = take_apart(call.prefetch)
     server = server_of(here, caller, call) if prefetched.lacking or prefetched.going_on else None
+    within = here.settings.fhir_deadline_seconds
+    return await gathered(prefetched, tokens(call), server, within=within)
+
+
+async def gathered(
+    prefetched: Prefetched, filled: dict[str, str], server: FHIRServer | None, *, within: float
+) -> bytes:
+    """What came and what is fetched, as one Bundle; the server is let go of.
+
+    Args:
+        prefetched: what came.
+        filled: what the templates' tokens stand for.
+        server: the EHR's server; None where there is no access to it.
+        within: seconds.
+
+    Raises:
+        LackingDataError: if they are not all there and cannot be fetched in time.
+    """
     try:
-        with anyio.move_on_after(here.settings.fhir_deadline_seconds) as deadline:
-            resources = await completed(prefetched, tokens(call), server)
+        with anyio.move_on_after(within) as deadline:
+            resources = await completed(prefetched, filled, server)
         if deadline.cancelled_caught:
             raise LackingDataError("prefetch: fhirServer does not give the rest in time")
     finally:

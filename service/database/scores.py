@@ -159,6 +159,27 @@ def of_encounter(connection: Connection, encounter_index: str) -> list[Row]:
     return [Row(**row._mapping) for row in found]
 
 
+def of_stay(
+    connection: Connection,
+    patient_index: str,
+    encounter_indexes: Collection[str],
+    *,
+    or_id: str | None = None,
+) -> list[Row]:
+    """The scores of some encounters of one patient, the newest first.
+
+    Args:
+        connection: to the database.
+        patient_index: the patient, by the keyed index.
+        encounter_indexes: those of one stay, each by the keyed index.
+        or_id: of a score of this patient that is given as well, whatever stay it is of.
+    """
+    theirs = SCORES.c.encounter_index.in_(sorted(encounter_indexes)) | (SCORES.c.id == or_id)
+    newest_first = (SCORES.c.made_at.desc(), SCORES.c.id.desc())
+    query = select(SCORES).where(SCORES.c.patient_index == patient_index, theirs)
+    return [Row(**row._mapping) for row in connection.execute(query.order_by(*newest_first))]
+
+
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
         SCORES.c.patient_index == wanted.patient_index,

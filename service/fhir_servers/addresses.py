@@ -121,6 +121,13 @@ async def address_of(
     return str(addresses[0])
 
 
+def pinned_to(url: SplitResult, address: str) -> str:
+    """A URL with the address that was judged in place of the name: no second look-up."""
+    host = f"[{address}]" if ":" in address else address
+    port = "" if url.port is None else f":{url.port}"
+    return url._replace(netloc=f"{host}{port}").geturl()
+
+
 def _parsed(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text)

@@ -14,7 +14,7 @@ import anyio
 import httpx
 import msgspec
 
-from service.fhir_servers.addresses import FHIRServerError, address_of, base_url
+from service.fhir_servers.addresses import FHIRServerError, address_of, base_url, pinned_to
 
 AT_ONCE: Final = 4
 """Requests to one server at a time for one call of ours: an EHR is not there for us alone."""
@@ -177,13 +177,11 @@ class FHIRServer:
     async def _answer(self, url: SplitResult) -> bytes:
         if self._address is None:
             self._address = await address_of(self._base, self._vouched)
-        host = f"[{self._address}]" if ":" in self._address else self._address
-        port = "" if url.port is None else f":{url.port}"
         headers = {"Accept": FHIR_JSON, "Host": url.netloc}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         # To the address that was judged; name and certificate are still those of the server.
-        pinned = url._replace(netloc=f"{host}{port}").geturl()
+        pinned = pinned_to(url, self._address)
         extensions = {"sni_hostname": url.hostname or ""}
         async with self._http.stream(
             "GET", pinned, headers=headers, extensions=extensions

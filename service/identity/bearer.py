@@ -110,17 +110,24 @@ class BearerTokens:
             refuse("used before")
 
 
-def caller_of(claims: Mapping[str, Any], issuer: TrustedIssuer) -> Caller:
+def caller_of(
+    claims: Mapping[str, Any], issuer: TrustedIssuer, otherwise: frozenset[Role] = frozenset()
+) -> Caller:
     """Whom the claims of a verified token describe, by the operator's mapping.
 
     A browser's id token is read with this as well.
+
+    Args:
+        claims: of a token that was verified.
+        issuer: whose it is.
+        otherwise: the roles of a person to whom no claim gives one.
 
     Raises:
         UnauthenticatedError: if it is a person without any role here, or a system where the issuer
             may speak for none.
     """
     declared = issuer.declared
-    roles = roles_in(claims, declared)
+    roles = roles_in(claims, declared) or otherwise
     scopes = scopes_in(claims)
     subject, client = _text(claims.get("sub")), _client(claims)
     if not roles:

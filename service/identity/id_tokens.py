@@ -46,13 +46,11 @@ async def person_of(issuer: TrustedIssuer, begun: Begun, code: str) -> Caller:
         SignInError: if the issuer does not take the code, or vouches for nobody in proper form.
         FetchError: if it is away.
     """
-    claims = await _claims(issuer, begun, await _id_token(issuer, begun, code))
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
-        refuse("subject")
+    text = await _id_token(issuer, begun, code)
+    claims = await claims_for(issuer, begun, issuer.declared.client_id or "", text)
     if not roles_in(claims, issuer.declared):
         # Not ``caller_of``: an issuer that may speak for systems as well would make them one.
-        return Caller(way="session", issuer=begun.issuer, subject=subject)
+        return Caller(way="session", issuer=begun.issuer, subject=claims["sub"])
     return msgspec.structs.replace(caller_of(claims, issuer), way="session", client=None)
 
 
@@ -79,9 +77,15 @@ async def _id_token(issuer: TrustedIssuer, begun: Begun, code: str) -> str:
         refuse("answer")
 
 
-async def _claims(issuer: TrustedIssuer, begun: Begun, text: str) -> Mapping[str, Any]:
+async def claims_for(
+    issuer: TrustedIssuer, begun: Begun, client_id: str, text: str
+) -> Mapping[str, Any]:
+    """The claims of an id token that this issuer made for us, and for this one sign-in.
+
+    Raises:
+        SignInError: if it is none; ``sub`` is there if it is.
+    """
     declared = issuer.declared
-    client_id = declared.client_id or ""
     try:
         token = SignedToken(text)
         await token.verify(issuer.keys, declared.algorithms)
@@ -96,4 +100,7 @@ async def _claims(issuer: TrustedIssuer, begun: Begun, text: str) -> Mapping[str
     # A token for several audiences says to whom of them it was given; it must be us.
     if party != client_id and (party is not None or len(token.claims.audiences) > 1):
         refuse("party")
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+        refuse("subject")
     return claims

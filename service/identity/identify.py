@@ -6,7 +6,7 @@ from fastapi import Request
 from service.identity.caller import DEVELOPER, Caller
 from service.identity.csrf import refuse_cross_site, refuse_forged
 from service.identity.errors import UnauthenticatedError
-from service.identity.sessions import cookie_of, find_session
+from service.identity.sessions import Session, cookies_of, find_session
 from service.serving import Serving, serving
 
 
@@ -25,9 +25,9 @@ async def identify(request: Request) -> Caller:
     if "authorization" in request.headers:
         sent = request.headers.getlist("authorization")
         return await here.bearer.caller(sent, request.url.path)
-    cookie = cookie_of(request)
-    if cookie is not None:
-        return await _by_session(request, here, cookie)
+    cookies = cookies_of(request)
+    if cookies:
+        return await _by_session(request, here, cookies)
     if here.settings.development:
         # Without this, any page that is open in the developer's browser could ask as they do.
         refuse_cross_site(request)
@@ -35,11 +35,18 @@ async def identify(request: Request) -> Caller:
     raise UnauthenticatedError
 
 
-async def _by_session(request: Request, here: Serving, cookie: str) -> Caller:
-    session = await anyio.to_thread.run_sync(find_session, here.keeping, here.settings, cookie)
-    # Whoever an issuer vouched for that the operator has struck off since is not let in any more.
-    if session is None or session.caller.issuer not in here.trusted.issuers:
-        raise UnauthenticatedError
-    request.state.session = session
-    await refuse_forged(request, here.keeping.keys, session.id)
-    return session.caller
+async def _by_session(request: Request, here: Serving, cookies: tuple[str, ...]) -> Caller:
+    for cookie in cookies:
+        session = await anyio.to_thread.run_sync(find_session, here.keeping, here.settings, cookie)
+        if session is not None and _still_trusted(here, session):
+            request.state.session = session
+            await refuse_forged(request, here.keeping.keys, session.id)
+            return session.caller
+    raise UnauthenticatedError
+
+
+def _still_trusted(here: Serving, session: Session) -> bool:
+    """Whether the operator has struck off neither who vouched for the person nor their EHR."""
+    if session.launch is not None and here.trusted.launching(session.launch.fhir_server) is None:
+        return False
+    return session.caller.issuer in here.trusted.issuers

@@ -5,18 +5,18 @@ An ``[[issuer]]`` is an OpenID Connect provider, or an EHR that signs its own re
 else is listened to. A ``[[fhir_server]]`` is where an issuer's records may be fetched.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from service.fhir_servers.addresses import FHIRServerError, base_url
+from service.fhir_servers.addresses import FHIRServerError, base_url, same_server
 from service.identity.fetching import FetchError, fetch, safe_url
 from service.identity.keysets import PublicKeys, PublishedKeys, RegisteredKeys
-from service.identity.roles import Role
-from service.identity.scopes import Scope, parse_scope
+from service.identity.roles import ROLES, Role
+from service.identity.scopes import Scope, granted, parse_scope
 from service.identity.signed_tokens import Algorithm, KeySource
 from service.settings import Settings, SettingsError
 
@@ -93,6 +93,21 @@ class PairedServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whose requests may name it: the ``issuer`` of one listed."""
     addresses: tuple[str, ...] = ()
     """IP addresses that the operator vouches for: only these may be private."""
+    client_id: str | None = None
+    """What this service is called there as an app (SMART App Launch); nothing is launched from a
+    server without it."""
+    client_authentication: Literal["none", "private_key_jwt"] = "none"
+    """How this service shows there that it is that app: a public client with PKCE alone, or one
+    that signs with its own key as well."""
+    launch_roles: tuple[Role, ...] = ()
+    """The roles of a launched user to whom no claim of the id token gives one."""
+    openid_issuer: str | None = None
+    """The issuer of one listed, who signs the id tokens; the pairing's where it is not given."""
+
+    @property
+    def vouching(self) -> str:
+        """The issuer of the id tokens of a launch."""
+        return self.openid_issuer or self.issuer
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,6 +151,25 @@ class Trusted(NamedTuple):
     fhir_servers: tuple[PairedServer, ...] = ()
     """The EHRs' own servers that may be asked."""
 
+    def launching(self, iss: str) -> PairedServer | None:
+        """The server that may launch this service, by the base URL that a launch names.
+
+        What is named is only compared: nothing connects to it.
+        """
+        for server in self.fhir_servers:
+            try:
+                if server.client_id is not None and same_server(server.url, iss):
+                    return server
+            except FHIRServerError:
+                return None  # what was named is no base URL
+        return None
+
+    def launched_from(self, issuer: str) -> bool:
+        """Whether an EHR, by the issuer of its requests, can launch this service."""
+        return any(
+            server.issuer == issuer and server.client_id is not None for server in self.fhir_servers
+        )
+
 
 def read_trusted(settings: Settings) -> Trusted:
     """Read the file that the settings name; nobody is trusted without one. Nothing is fetched.
@@ -169,6 +203,17 @@ def read_trusted(settings: Settings) -> Trusted:
     _require(settings.own_url not in issuers, "issuer", "one is this service itself")
     for number, server in enumerate(file.fhir_server):
         _check_server(server, f"fhir_server[{number}]", issuers)
+        _check_launch(server, f"fhir_server[{number}]", issuers)
+    launching = [server for server in file.fhir_server if server.client_id is not None]
+    _require(
+        not any(
+            same_server(one.url, other.url)
+            for number, one in enumerate(launching)
+            for other in launching[:number]
+        ),
+        "fhir_server",
+        "one launches twice",
+    )
     return Trusted(issuers, clients, file.fhir_server)
 
 
@@ -246,6 +291,26 @@ def _check_server(declared: PairedServer, place: str, issuers: Collection[str]) 
             _require(False, f"{place}.addresses", "one is no IP address")
 
 
+def _check_launch(declared: PairedServer, place: str, issuers: Mapping[str, TrustedIssuer]) -> None:
+    if declared.client_id is None:
+        alone = PairedServer(url=declared.url, issuer=declared.issuer, addresses=declared.addresses)
+        # What is set for launches that never happen was meant to make them happen.
+        _require(declared == alone, f"{place}.client_id", "is missing, and launches need it")
+        return
+    _require(bool(declared.client_id), f"{place}.client_id", "is empty")
+    _require(declared.vouching in issuers, f"{place}.openid_issuer", "is no issuer of this file")
+    _require(
+        declared.client_id not in issuers[declared.vouching].declared.audiences,
+        f"{place}.client_id",
+        "equals the issuer's audience, so that an id token would pass for an access token",
+    )
+    _require(
+        all(granted(ROLES[role].scopes, "RiskAssessment", "c") for role in declared.launch_roles),
+        f"{place}.launch_roles",
+        "one may not ask for a risk",
+    )
+
+
 def _registered(declared: Client, place: str, folder: Path) -> RegisteredClient:
     _require(bool(declared.client_id), f"{place}.client_id", "is empty")
     scopes = _system_scopes(declared.scopes, f"{place}.scopes")
@@ -281,9 +346,9 @@ def _on_file(path: Path, place: str) -> RegisteredKeys:
 
 def _system_scopes(text: str, place: str) -> tuple[Scope, ...]:
     scopes = tuple(parse_scope(word) for word in text.split())
-    granted = tuple(one for one in scopes if one is not None and one.context == "system")
-    _require(len(granted) == len(scopes), place, "one is no system/ scope")
-    return granted
+    found = tuple(one for one in scopes if one is not None and one.context == "system")
+    _require(len(found) == len(scopes), place, "one is no system/ scope")
+    return found
 
 
 def _require(holds: bool, place: str, what: str) -> None:

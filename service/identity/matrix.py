@@ -148,6 +148,12 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /sign-in/callback": open_to_all(
         "it finds out who asks, by the code that they bring along; here they bring none", gives=400
     ),
+    "GET /launch": open_to_all(
+        "an EHR sends a browser that nobody knows yet; here it names no chart", gives=400
+    ),
+    "GET /launch/callback": open_to_all(
+        "it finds out who asks, by the code that they bring along; here they bring none", gives=400
+    ),
     "POST /sign-out": signed_in(gives=303),
     # Each tool asks one of the paths above with the same token.
     "POST /mcp": signed_in(),

@@ -18,13 +18,17 @@ from fhir_mappings.records.instants import from_datetime
 from service.audit.ledger import Work
 from service.database import sessions
 from service.identity.caller import Caller
-from service.identity.origin import cookie_name, is_secure
+from service.identity.origin import cookie_name, is_secure, set_framed_cookie
 from service.keeping import Keeping
 from service.protection.sealing import seal, unseal
 from service.settings import Settings
 
 COOKIE: Final = "readmit"
 """What the cookie is called, after its prefix."""
+
+LAUNCHED_COOKIE: Final = "readmit-launched"
+"""The same of a session that an EHR launched. It has another name because browsers keep a
+partitioned cookie beside one that is not, and would send both under one name."""
 
 CONTEXT: Final = "sessions.caller"
 
@@ -129,17 +133,22 @@ def end_session(work: Work, id: str) -> None:
     sessions.end(work.connection, hash_of(id))
 
 
-def cookie_of(request: Request) -> str | None:
-    """What the request's session cookie holds."""
-    return request.cookies.get(cookie_name(request, COOKIE))
+def cookies_of(request: Request) -> tuple[str, ...]:
+    """What the request's session cookies hold; that of a launch first: it was begun here."""
+    names = (cookie_name(request, name) for name in (LAUNCHED_COOKIE, COOKIE))
+    return tuple(request.cookies[name] for name in names if name in request.cookies)
 
 
 def set_cookie(request: Request, response: Response, session: Session) -> None:
-    """Hand the session to the browser, which keeps it until it is closed.
+    """Hand the session to the browser, which keeps it until it is closed; it has no other then.
 
     Lax and not Strict: who follows a link from the EHR shall not have to sign in again. What
-    changes anything is protected by ``csrf`` besides.
+    changes anything is protected by ``csrf`` besides. A launched one counts in the EHR's frame.
     """
+    drop_cookies(request, response)
+    if session.launch is not None:
+        set_framed_cookie(request, response, LAUNCHED_COOKIE, session.id)
+        return
     response.set_cookie(
         cookie_name(request, COOKIE),
         session.id,
@@ -149,11 +158,14 @@ def set_cookie(request: Request, response: Response, session: Session) -> None:
     )
 
 
-def drop_cookie(request: Request, response: Response, name: str = COOKIE) -> None:
-    """Have the browser forget a cookie of ours."""
-    response.delete_cookie(
-        cookie_name(request, name), secure=is_secure(request), httponly=True, samesite="lax"
-    )
+def drop_cookies(request: Request, response: Response) -> None:
+    """Have the browser forget the session cookies that it sent."""
+    if cookie_name(request, COOKIE) in request.cookies:
+        response.delete_cookie(
+            cookie_name(request, COOKIE), secure=is_secure(request), httponly=True, samesite="lax"
+        )
+    if cookie_name(request, LAUNCHED_COOKIE) in request.cookies:
+        set_framed_cookie(request, response, LAUNCHED_COOKIE, "", max_age=0)
 
 
 def hash_of(secret: str) -> str:

@@ -11,15 +11,18 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn
 from urllib.parse import urlencode
 
 import msgspec
+from fastapi import Request
 
 from fhir_mappings.errors import ReadmitError
 from fhir_mappings.records.instants import from_datetime
 from service.database import sign_ins
+from service.identity.origin import cookie_name
 from service.identity.sessions import MINUTE, hash_of
 from service.keeping import Keeping
 from service.observing.logs import Happening, logger, word_of
@@ -37,6 +40,10 @@ _PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)
 """A path on this host, in visible ASCII without a backslash. Browsers take ``//evil`` and
 ``/\\evil`` for another host, and drop a tab or a line feed between the two strokes."""
 
+_BROWSER: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_LONGEST: Final = 4_096
+"""Characters of a parameter that an issuer sends back."""
+
 _log = logger("readmit.identity")
 
 Why = Literal[
@@ -52,6 +59,7 @@ Why = Literal[
     "party",
     "subject",
     "id token",
+    "a launch",
 ]
 """Why a sign-in is refused: for the log alone, and as a word of this list."""
 
@@ -70,6 +78,14 @@ class ReturnPathError(ReadmitError):
     title = "Not a page of this service"
 
 
+class BegunLaunch(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered beside, where it is an EHR that opens a chart here."""
+
+    fhir_server: str
+    token_endpoint: str
+    """As it was when the launch began: the code goes nowhere else."""
+
+
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """What is remembered of a sign-in while the browser is at the issuer."""
 
@@ -81,6 +97,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     browser_hash: str
     redirect_uri: str
     return_to: str
+    launch: BegunLaunch | None = None
 
     def __repr__(self) -> str:
         return "Begun(...)"
@@ -117,6 +134,9 @@ def begin_sign_in(
     redirect_uri: str,
     browser: str,
     return_to: str,
+    scope: str = "openid profile",
+    more: Mapping[str, str] | None = None,
+    launch: BegunLaunch | None = None,
 ) -> str:
     """Remember a sign-in, and give the address at the issuer that the browser is sent to.
 
@@ -128,6 +148,9 @@ def begin_sign_in(
         redirect_uri: where the issuer sends the browser back to.
         browser: a random value that this browser holds in a cookie.
         return_to: the path to go to at the end, as ``local_path`` gave it.
+        scope: what is asked for.
+        more: parameters beside those of every sign-in.
+        launch: what is remembered of a launch.
     """
     state = secrets.token_urlsafe(32)
     begun = Begun(
@@ -138,6 +161,7 @@ def begin_sign_in(
         browser_hash=hash_of(browser),
         redirect_uri=redirect_uri,
         return_to=return_to,
+        launch=launch,
     )
     sealed = seal(keeping.keys, msgspec.json.encode(begun).decode(), CONTEXT)
     now = _now()
@@ -156,11 +180,12 @@ def begin_sign_in(
         "response_type": "code",
         "client_id": client_id,
         "redirect_uri": redirect_uri,
-        "scope": "openid profile",
+        "scope": scope,
         "state": state,
         "nonce": begun.nonce,
         "code_challenge": _challenge(begun.verifier),
         "code_challenge_method": "S256",
+        **(more or {}),
     }
     separator = "&" if "?" in authorization_endpoint else "?"
     return f"{authorization_endpoint}{separator}{urlencode(asked)}"
@@ -185,6 +210,25 @@ def take_sign_in(keeping: Keeping, state: str, browser: str | None) -> Begun:
     if browser is None or not hmac.compare_digest(hash_of(browser), begun.browser_hash):
         refuse("another browser")
     return begun
+
+
+def browser_of(request: Request, cookie: str) -> str:
+    """The value of the browser's cookie: the one it has, so that two tabs can sign in at once."""
+    held = request.cookies.get(cookie_name(request, cookie), "")
+    return held if _BROWSER.fullmatch(held) else secrets.token_urlsafe(32)
+
+
+def parameters_of(request: Request) -> dict[str, str]:
+    """What another server has the browser bring; each parameter once (RFC 6749, section 3.1).
+
+    Raises:
+        SignInError: if one comes twice or is very long.
+    """
+    sent = request.query_params.multi_items()
+    found = dict(sent)
+    if len(found) < len(sent) or any(len(value) > _LONGEST for value in found.values()):
+        refuse("parameters")
+    return found
 
 
 def _challenge(verifier: str) -> str:

@@ -36,6 +36,7 @@ class Happening(StrEnum):
     NO_MODEL = "no_model"
     TOKEN_REFUSED = "token_refused"  # noqa: S105  what a line is about
     SIGN_IN_REFUSED = "sign_in_refused"
+    LAUNCH_REFUSED = "launch_refused"
     KEYS_NOT_FETCHED = "keys_not_fetched"
     SERVING = "serving"
     DEVELOPMENT_MODE = "development_mode"

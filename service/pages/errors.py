@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 
 from service.fhir_out.outcome import is_fhir
-from service.identity.sessions import cookie_of, drop_cookie
+from service.identity.sessions import cookies_of, drop_cookies
 from service.pages.page import TAG, page
 from service.problems import RETRY_AFTER_SECONDS, Problem
 
@@ -40,11 +40,11 @@ def error_page(request: Request, problem: Problem) -> Response | None:
     )
     if problem.status == UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if problem.status == UNAUTHORIZED and cookie_of(request) is not None:
+    if problem.status == UNAUTHORIZED and cookies_of(request):
         # What did not identify anybody will not do so next time; it would only stand in the way.
         # But a cookie that was not sent may be a good one: browsers hold it back (SameSite) from a
         # request of another site, which must not sign the person out.
-        drop_cookie(request, response)
+        drop_cookies(request, response)
     return response
 
 

@@ -11,7 +11,7 @@ from service.identity.id_tokens import issuers_for_people
 from service.identity.identify import identify
 from service.identity.reach import reach_of
 from service.identity.roles import ROLES
-from service.identity.sessions import cookie_of, drop_cookie
+from service.identity.sessions import cookies_of, drop_cookies
 from service.pages.page import TAG, page, stylesheet
 from service.pages.words import ROLE_NAMES, may_do
 from service.serving import serving
@@ -54,12 +54,12 @@ async def home(
         request.state.caller = caller = await identify(request)
         serving(request).rates.take(caller)
     except UnauthenticatedError:
-        if "authorization" in request.headers or cookie_of(request) is not None:
+        if "authorization" in request.headers or cookies_of(request):
             declare_not_identified(request)
         can_sign_in = bool(issuers_for_people(serving(request).trusted))
         response = page(request, "welcome.html", can_sign_in=can_sign_in)
-        if cookie_of(request) is not None:
-            drop_cookie(request, response)
+        if cookies_of(request):
+            drop_cookies(request, response)
         return response
     return page(
         request,

@@ -1,7 +1,5 @@
 """``/sign-in``, ``/sign-in/callback`` and ``/sign-out``: a browser's way in, and out again."""
 
-import re
-import secrets
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
@@ -21,15 +19,17 @@ from service.identity.origin import cookie_name, is_secure, own_origin
 from service.identity.sessions import (
     Session,
     begin_session,
-    cookie_of,
-    drop_cookie,
+    cookies_of,
+    drop_cookies,
     end_session,
     set_cookie,
 )
 from service.identity.sign_in import (
     MINUTES,
     begin_sign_in,
+    browser_of,
     local_path,
+    parameters_of,
     refuse,
     take_sign_in,
 )
@@ -43,10 +43,6 @@ BROWSER_COOKIE: Final = "readmit-sign-in"
 """Ties a sign-in to the browser that began it. Lax: the issuer sends the browser back."""
 
 CALLBACK: Final = "/sign-in/callback"
-
-_BROWSER: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-_LONGEST: Final = 4_096
-"""Characters of a parameter that an issuer sends back."""
 
 
 class NoIssuerError(ReadmitError):
@@ -76,7 +72,7 @@ async def sign_in(
     endpoint = (await endpoints_of(chosen.declared)).authorization_endpoint
     if endpoint is None:
         raise NoIssuerError("The issuer names no address to sign in at.")
-    browser, redirect_uri = _browser(request), own_origin(request) + CALLBACK
+    browser, redirect_uri = browser_of(request, BROWSER_COOKIE), own_origin(request) + CALLBACK
     place = await anyio.to_thread.run_sync(
         lambda: begin_sign_in(
             here.keeping,
@@ -107,18 +103,20 @@ async def callback(
 ) -> Response:
     """Take the browser back from the issuer, and begin its session."""
     here = serving(request)
-    sent = _parameters(request)
+    sent = parameters_of(request)
     browser = request.cookies.get(cookie_name(request, BROWSER_COOKIE))
     begun = await anyio.to_thread.run_sync(
         take_sign_in, here.keeping, sent.get("state", ""), browser
     )
+    if begun.launch is not None:
+        refuse("a launch")
     issuer = issuers_for_people(here.trusted).get(begun.issuer)
     if issuer is None or sent.get("iss", begun.issuer) != begun.issuer:
         refuse("another issuer")
     if "error" in sent or not sent.get("code"):
         refuse("refused by the issuer")
     person = await person_of(issuer, begun, sent["code"])
-    session = await anyio.to_thread.run_sync(_begin, here, person, cookie_of(request))
+    session = await anyio.to_thread.run_sync(_begin, here, person, cookies_of(request))
     if session is None:
         raise ForbiddenError("Your account has no role here. Nobody was signed in.")
     response = RedirectResponse(begun.return_to, status_code=303)
@@ -134,11 +132,11 @@ async def sign_out(request: Request, caller: Annotated[Caller, signed_in()]) -> 
     if session is not None:
         await anyio.to_thread.run_sync(_end, here, caller, session)
     response = RedirectResponse("/", status_code=303)
-    drop_cookie(request, response)
+    drop_cookies(request, response)
     return response
 
 
-def _begin(here: Serving, person: Caller, earlier: str | None) -> Session | None:
+def _begin(here: Serving, person: Caller, earlier: tuple[str, ...]) -> Session | None:
     """Begin a session and record it; or record that the person has no role here."""
     with here.keeping.audit.recorded() as work:
         if not person.roles:
@@ -152,9 +150,9 @@ def _begin(here: Serving, person: Caller, earlier: str | None) -> Session | None
                 )
             )
             return None
-        if earlier is not None:
+        for cookie in earlier:
             # A session from before the sign-in may be one that somebody else knows.
-            end_session(work, earlier)
+            end_session(work, cookie)
         work.record(Entry(event=Event.SIGNED_IN, caller=person, route=CALLBACK))
         return begin_session(work, here.keeping, here.settings, person)
 
@@ -163,21 +161,6 @@ def _end(here: Serving, caller: Caller, session: Session) -> None:
     with here.keeping.audit.recorded() as work:
         end_session(work, session.id)
         work.record(Entry(event=Event.SIGNED_OUT, caller=caller, route="/sign-out"))
-
-
-def _browser(request: Request) -> str:
-    """The value of the browser's cookie: the one it has, so that two tabs can sign in at once."""
-    held = request.cookies.get(cookie_name(request, BROWSER_COOKIE), "")
-    return held if _BROWSER.fullmatch(held) else secrets.token_urlsafe(32)
-
-
-def _parameters(request: Request) -> dict[str, str]:
-    """What the issuer has the browser bring back; each parameter once (RFC 6749, section 3.1)."""
-    sent = request.query_params.multi_items()
-    found = dict(sent)
-    if len(found) < len(sent) or any(len(value) > _LONGEST for value in found.values()):
-        refuse("parameters")
-    return found
 
 
 def _choices(offered: dict[str, TrustedIssuer], return_to: str) -> list[dict[str, str]]:

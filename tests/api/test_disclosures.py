@@ -23,7 +23,7 @@ from service.audit.ledger import Audit, Entry
 from service.audit.verify import verify
 from service.audit.vocabulary import EVENTS, Event
 from service.cds_hooks.showing import PATIENT_CONTEXT
-from service.database import cards
+from service.database import cards, follow_ups
 from service.database.audit_entries import Row, entries
 from service.identity import access
 from service.identity.access import Requirement, requirement_of
@@ -255,12 +255,28 @@ def feedback(client: Any) -> Any:
     return client.request("POST", f"{DISCHARGE}/feedback", json={"feedback": [report]})
 
 
-TASK = {
-    "resourceType": "Task",
-    "meta": {"versionId": "0"},
-    "status": "in-progress",
-    "intent": "plan",
-}
+def version_of(client: Any) -> int:
+    """Of the follow-up, as somebody sees it who looks now."""
+    with client.app.state.serving.keeping.database.reading() as connection:
+        row = follow_ups.of_stay(connection, client.stay)
+    return 0 if row is None else row.version
+
+
+def note_added(client: Any) -> Any:
+    path = f"/v1/follow-ups/{client.stay}/changes"
+    wanted = {"version": version_of(client), "change": {"note": "Wants to be called again."}}
+    return client.request("POST", path, json=wanted)
+
+
+def task_updated(client: Any) -> Any:
+    task = {
+        "resourceType": "Task",
+        "meta": {"versionId": str(version_of(client))},
+        "status": "requested",
+        "intent": "plan",
+        "note": [{"text": "Wants to be called again."}],
+    }
+    return client.request("PUT", f"/fhir/Task/{client.stay}", json=task)
 
 
 # What every route that touches a patient is asked with; a new one fails until it is here.
@@ -296,15 +312,9 @@ TOUCHING = {
     "GET /v1/follow-ups/{stay}/changes": lambda client: client.get(
         f"/v1/follow-ups/{client.stay}/changes"
     ),
-    "POST /v1/follow-ups/{stay}/changes": lambda client: client.request(
-        "POST",
-        f"/v1/follow-ups/{client.stay}/changes",
-        json={"version": 0, "change": {"status": "contacted"}},
-    ),
+    "POST /v1/follow-ups/{stay}/changes": note_added,
     "GET /fhir/Task/{stay}": lambda client: client.get(f"/fhir/Task/{client.stay}"),
-    "PUT /fhir/Task/{stay}": lambda client: client.request(
-        "PUT", f"/fhir/Task/{client.stay}", json=TASK
-    ),
+    "PUT /fhir/Task/{stay}": task_updated,
 }
 
 

@@ -84,6 +84,7 @@ def test_the_card_leads_to_the_model_and_to_the_patients_page() -> None:
     assert card.source.url == "https://readmit.example/model"
     (link,) = card.links  # type: ignore[misc]  # one is asked for
     assert (link.type, link.url) == ("smart", "https://readmit.example/launch")
+    assert link.app_context == SHOWN["score_id"]
     assert "links" not in msgspec.to_builtins(shown(SCORED))
 
 

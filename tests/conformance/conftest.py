@@ -12,6 +12,13 @@ from trusting_service import ModelOfOneMind, Service, settings_in
 
 from service.app import create_app
 
+LAUNCHING = """
+[[fhir_server]]
+url = "https://{0}.example/fhir"
+issuer = "{1.issuer}"
+client_id = "readmit-app"
+"""
+
 
 @pytest.fixture(scope="session")
 def ehrs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EHR]]:
@@ -27,7 +34,7 @@ def ehrs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EHR]]:
             listed = ISSUER.format(
                 issuer=providers[name].issuer, audience=audience, algorithm=algorithm
             )
-            file.write_text(file.read_text() + listed)
+            file.write_text(file.read_text() + listed + LAUNCHING.format(name, providers[name]))
         model = ModelOfOneMind()
         model.band = lambda probability: "high"  # type: ignore[method-assign]  # for every stay
         app = create_app(settings, model)  # type: ignore[arg-type]  # stands in

@@ -165,7 +165,10 @@ def test_cds_resp_2(card: dict[str, Any]) -> None:
 
 def test_cds_resp_3(card: dict[str, Any]) -> None:
     """cds-resp-3: appContext only for smart apps."""
-    assert all(one["type"] == "smart" or "appContext" not in one for one in card.get("links", []))
+    (link,) = card["links"]
+    assert (link["type"], link["url"]) == ("smart", "http://127.0.0.1:8000/launch")
+    assert link["appContext"]
+    assert all(one["type"] == "smart" or "appContext" not in one for one in card["links"])
 
 
 def test_cds_resp_4(card: dict[str, Any]) -> None:

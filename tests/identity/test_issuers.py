@@ -74,9 +74,42 @@ def test_a_server_is_paired_with_an_issuer(read):
     assert (server.issuer, server.addresses) == ("https://id.hospital.example", ("10.0.0.7",))
 
 
+LAUNCH = ISSUER + SERVER + 'client_id = "readmit-app"\n'
+
+
+def test_a_server_that_has_a_client_id_may_launch(read):
+    trusted = read(LAUNCH + 'launch_roles = ["clinician"]')
+    base = "https://ehr.hospital.example/fhir"
+    server = trusted.launching(f"{base}/")
+    assert (server.url, server.vouching) == (base, "https://id.hospital.example")
+    assert trusted.launched_from("https://id.hospital.example")
+    assert trusted.launching("https://another.example/fhir") is None
+    paired_alone = read(ISSUER + SERVER)
+    assert paired_alone.launching(base) is None
+    assert not paired_alone.launched_from("https://id.hospital.example")
+
+
+def test_the_id_tokens_of_a_launch_may_be_another_issuers(read):
+    second = ISSUER.replace("id.hospital", "sso.hospital")
+    trusted = read(second + LAUNCH + 'openid_issuer = "https://sso.hospital.example"')
+    assert trusted.fhir_servers[0].vouching == "https://sso.hospital.example"
+
+
 @pytest.mark.parametrize(
     ("text", "element"),
     [
+        (LAUNCH + 'launch_roles = ["canary"]', "fhir_server[0].launch_roles"),
+        (LAUNCH + 'launch_roles = ["auditor"]', "fhir_server[0].launch_roles"),
+        (LAUNCH + 'launch_roles = ["data_scientist"]', "fhir_server[0].launch_roles"),
+        (LAUNCH + 'openid_issuer = "https://canary.example"', "fhir_server[0].openid_issuer"),
+        (LAUNCH + 'client_authentication = "canary"', "fhir_server[0].client_authentication"),
+        (LAUNCH.replace("readmit-app", ""), "fhir_server[0].client_id"),
+        (LAUNCH.replace("readmit-app", "readmit"), "fhir_server[0].client_id"),
+        (ISSUER + SERVER + 'launch_roles = ["clinician"]', "fhir_server[0].client_id"),
+        (
+            LAUNCH + SERVER.replace("/fhir", "/fhir/") + 'client_id = "canary"',
+            "fhir_server: one launches twice",
+        ),
         (ISSUER + 'colour = "canary"', "issuer[0]"),
         (ISSUER + 'algorithms = ["HS256"]', "issuer[0].algorithms"),
         (ISSUER + 'algorithms = ["none"]', "issuer[0].algorithms"),
