@@ -23,6 +23,11 @@ CARDS: Final = (
     Kept("card_feedback", tables.CARD_FEEDBACK.c.received_at),
 )
 """Kept as long as the scores that they show."""
+EVENTS: Final = (
+    Kept("received_events", tables.RECEIVED_EVENTS.c.received_at),
+    Kept("outbox", tables.OUTBOX.c.changed_at),
+)
+"""Kept as long as the scores that they led to; what still waits for an EHR by then goes too."""
 BROKEN_GLASS: Final = Kept("broken_glass", tables.BROKEN_GLASS.c.at)
 OVER: Final = (
     Kept("sessions", tables.SESSIONS.c.until),
