@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI
 
 from service import VERSION, examples, openapi, problems, refusals
+from service.events.worker import working
 from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
 from service.pages.errors import error_page
@@ -23,6 +24,7 @@ from service.routes import (
     patients,
     score,
     sign_in,
+    subscriptions,
 )
 from service.score import NotScored, Scored
 from service.score_list import PatientScores
@@ -78,7 +80,8 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         # The first diagnosis loads the groups of all; no clinician should wait for that.
         app.state.serving.concepts.of("ICD10CM|I10")
         _spare_collector()
-        yield
+        async with working(app.state.serving):
+            yield
         app.state.serving.keeping.close()
 
     # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.
@@ -108,7 +111,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     refusals.install(app, error_page)
     for routes in (
         *(score, fhir, cds_hooks, patients, model, disclosures, oauth, health, metrics),
-        *(home, sign_in),
+        *(home, sign_in, subscriptions),
     ):
         app.include_router(routes.router)
     openapi.install(

@@ -13,6 +13,7 @@ from service.commands import (
     audit,
     clinic,
     database,
+    events,
     export,
     keys,
     models,
@@ -55,7 +56,7 @@ for command in (
 ):
     app.command()(command)
 
-for group in (audit.group, database.group, keys.group):
+for group in (audit.group, database.group, events.group, keys.group):
     app.add_typer(group)
 
 

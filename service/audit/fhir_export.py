@@ -67,6 +67,7 @@ _READER: Final = (PARTICIPATION, "IRCP", "information recipient")
 _AUTHOR: Final = (PARTICIPATION, "AUT", "author (originator)")
 _CREATE: Final = (INTERACTION, "create", "create")
 _READ: Final = (INTERACTION, "read", "read")
+_UPDATE: Final = (INTERACTION, "update", "update")
 _SEARCH: Final = (INTERACTION, "search-type", "search-type")
 _AUTHENTICATION: Final = (DCM, "110114", "User Authentication")
 _LOGIN: Final = (DCM, "110122", "Login")
@@ -80,6 +81,11 @@ SHAPES: Final[dict[Event, Shape]] = {
     Event.DISCLOSURES_READ: Shape(_REST, _SEARCH, "PatientQuery", _READER),
     Event.CARD_SHOWN: Shape(_REST, (INTERACTION, "operation", "operation")),
     Event.CARD_FEEDBACK: Shape(_REST, _CREATE),
+    Event.EVENTS_RECEIVED: Shape(_REST, _CREATE),
+    Event.EVENT_FAILED: Shape(_REST),
+    Event.WRITTEN_BACK: Shape(_REST, _UPDATE),
+    Event.WRITE_BACK_FAILED: Shape(_REST, _UPDATE),
+    Event.EVENTS_RETRIED: Shape(_ALERT, _CONFIGURATION),
     Event.GLASS_BROKEN: Shape(_ALERT, (DCM, "110127", "Emergency Override Started")),
     Event.ACCESS_REFUSED: Shape(_REST),
     Event.SIGNED_IN: Shape(_AUTHENTICATION, _LOGIN),

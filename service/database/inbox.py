@@ -1,10 +1,14 @@
 """Events that EHRs told of: each entered once, and how far a subscription is known."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.database.leases import WAITING
+from service.database import leases
+from service.database.leases import WAITING, Lease
 from service.database.tables import RECEIVED_EVENTS, SUBSCRIPTIONS
 
 
@@ -39,6 +43,17 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     heard_at: int
 
 
+def take(connection: Connection, lease: Lease, *, now: int, at_most: int) -> list[Row]:
+    """Take events that are due, each with one more attempt counted."""
+    taken = leases.take(connection, RECEIVED_EVENTS, lease, now=now, at_most=at_most)
+    return [Row(**row) for row in taken]
+
+
+def end(connection: Connection, row_id: str, owner: str, values: Mapping[str, Any]) -> bool:
+    """Note how an attempt ended, and let go of the row; False where the lease was lost."""
+    return leases.change(connection, RECEIVED_EVENTS, row_id, owner, values)
+
+
 def hold_position(connection: Connection, unknown: Position) -> Position:
     """How far a subscription is known, held until the transaction ends.
 
@@ -46,9 +61,7 @@ def hold_position(connection: Connection, unknown: Position) -> Position:
         connection: of a transaction.
         unknown: what is entered where nothing was ever heard of it.
     """
-    held = (
-        select(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.id == unknown.id).with_for_update()
-    )
+    held = select(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.id == unknown.id).with_for_update()
     found = connection.execute(held).one_or_none()
     if found is None:
         try:

@@ -26,7 +26,7 @@ class Lease(NamedTuple):
 
 def take(
     connection: Connection, table: Table, lease: Lease, *, now: int, at_most: int
-) -> list[Mapping[str, Any]]:
+) -> list[dict[str, Any]]:
     """Take rows that are due, each with one more attempt counted; the longest due first."""
     free = or_(table.c.lease_until.is_(None), table.c.lease_until < now)
     due = (
@@ -47,7 +47,7 @@ def take(
     }
     connection.execute(update(table).where(table.c.id.in_(ids)).values(changed))
     taken = select(table).where(table.c.id.in_(ids)).order_by(table.c.next_at, table.c.id)
-    return [row._mapping for row in connection.execute(taken)]
+    return [dict(row._mapping) for row in connection.execute(taken)]
 
 
 def change(
@@ -80,7 +80,7 @@ class Group(NamedTuple):
     server: str
     state: str
     problem: str | None
-    count: int
+    rows: int
 
 
 def counted(connection: Connection) -> list[Group]:

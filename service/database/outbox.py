@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.database.leases import WAITING
+from service.database import leases
+from service.database.leases import WAITING, Lease
 from service.database.tables import OUTBOX
 
 
@@ -35,6 +36,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: int
 
 
+def take(connection: Connection, lease: Lease, *, now: int, at_most: int) -> list[Row]:
+    """Take what is due to be delivered, each with one more attempt counted."""
+    return [Row(**row) for row in leases.take(connection, OUTBOX, lease, now=now, at_most=at_most)]
+
+
 def hold(connection: Connection, row_id: str) -> Row | None:
     """A row, held until the transaction ends; None where there is none."""
     found = connection.execute(
@@ -54,14 +60,14 @@ def enter(connection: Connection, row: Row) -> bool:
 
 
 def renew(connection: Connection, row: Row) -> None:
-    """Have a resource made of a newer score. Whoever delivers the older one keeps the lease."""
+    """Have a row be about a newer score. Whoever delivers the older one keeps the lease."""
     connection.execute(
         update(OUTBOX)
         .where(OUTBOX.c.id == row.id)
         .values(
             score_id=row.score_id,
             known_at=row.known_at,
-            state=WAITING,
+            state=row.state,
             problem=None,
             attempts=0,
             next_at=row.next_at,
@@ -70,16 +76,32 @@ def renew(connection: Connection, row: Row) -> None:
     )
 
 
-def remove(connection: Connection, row_id: str) -> None:
-    """Forget a resource that was never sent."""
-    connection.execute(delete(OUTBOX).where(OUTBOX.c.id == row_id))
+def again(connection: Connection, row: Row, now: int) -> None:
+    """Have what was delivered delivered anew, unless something newer is in the row by now."""
+    connection.execute(
+        update(OUTBOX)
+        .where(
+            OUTBOX.c.id == row.id,
+            OUTBOX.c.score_id == row.score_id,
+            OUTBOX.c.state == row.state,
+        )
+        .values(state=WAITING, attempts=0, next_at=now, changed_at=now)
+    )
 
 
-def about_to_send(connection: Connection, row_id: str, owner: str) -> bool:
-    """Note that a resource may lie at the EHR from now on; False where the lease is lost."""
+def about_to_send(connection: Connection, row: Row, owner: str) -> bool:
+    """Note that a resource may lie at the EHR from now on.
+
+    Returns: False where it is not to be sent: the lease is lost, or there is a newer score.
+    """
     done = connection.execute(
         update(OUTBOX)
-        .where(OUTBOX.c.id == row_id, OUTBOX.c.lease_owner == owner)
+        .where(
+            OUTBOX.c.id == row.id,
+            OUTBOX.c.lease_owner == owner,
+            OUTBOX.c.score_id == row.score_id,
+            OUTBOX.c.state == WAITING,
+        )
         .values(may_be_there=True)
     )
     return done.rowcount == 1
@@ -93,9 +115,8 @@ def end(connection: Connection, row: Row, owner: str, values: Mapping[str, Any])
     """
     theirs = (OUTBOX.c.id == row.id, OUTBOX.c.lease_owner == owner)
     free = {"lease_owner": None, "lease_until": None}
-    done = connection.execute(
-        update(OUTBOX).where(*theirs, OUTBOX.c.score_id == row.score_id).values({**values, **free})
-    )
+    same = (OUTBOX.c.score_id == row.score_id, OUTBOX.c.state == WAITING)
+    done = connection.execute(update(OUTBOX).where(*theirs, *same).values({**values, **free}))
     if done.rowcount == 1:
         return True
     connection.execute(update(OUTBOX).where(*theirs).values(free))

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-import msgspec
 from fhir.resources.R4B.flag import Flag
 from fhir.resources.R4B.provenance import Provenance
 from fhir.resources.R4B.riskassessment import RiskAssessment
@@ -24,7 +23,7 @@ from service.fhir_out.risk_assessment import (
     provenance,
     risk_assessment,
 )
-from service.score import NotScored, Score, Scored
+from service.score import Score, Scored
 
 Kind = Literal["RiskAssessment", "Flag", "Provenance"]
 
@@ -48,18 +47,22 @@ def condition(kind: Kind, stay: str) -> str:
     return f"{kind}?{_SEARCHED_BY[kind]}={quote(f'{STAY}|{stay}', safe='')}"
 
 
-def carries(resource: Any, score_id: str) -> bool:
-    """Whether a resource that an EHR gives was made of a score."""
-    if not isinstance(resource, dict):
+def lies_there(found: Any, wanted: Resource) -> bool:
+    """Whether what an EHR gives is what is to be written: of the same score, in the same state."""
+    if not isinstance(found, dict):
         return False
+    return _scores(wanted) <= _scores(found) and found.get("status") == wanted.get("status")
+
+
+def _scores(resource: Resource) -> set[str]:
     meta = resource.get("meta")
     tags = meta.get("tag") if isinstance(meta, dict) else None
     marks = [*_list(resource.get("identifier")), *_list(tags)]
-    return any(
-        mark.get("system") == SCORE and score_id in (mark.get("value"), mark.get("code"))
+    return {
+        str(mark.get("value") or mark.get("code"))
         for mark in marks
-        if isinstance(mark, dict)
-    )
+        if isinstance(mark, dict) and mark.get("system") == SCORE
+    }
 
 
 def _list(value: Any) -> list[Any]:
@@ -145,13 +148,3 @@ def _checked(kind: Any, content: Resource) -> Resource:
 def _plain(resource: Any) -> Resource:
     content: Resource = json.loads(resource.model_dump_json())
     return content
-
-
-def withdrawn(score: Score) -> bool:
-    """Whether a stay has no high risk any more, so that a Flag of it is to be taken back."""
-    return isinstance(score, NotScored) or score.band != "high"
-
-
-def encoded(resource: Resource) -> bytes:
-    """A resource as it is sent: the same bytes for the same score."""
-    return msgspec.json.encode(resource)

@@ -11,7 +11,16 @@ from hook_calls import call_of
 from trusting_service import OPTED_OUT, OTHER_UNIT, PATIENT, Service, bundle_of
 
 from service.cds_hooks.examples import FEEDBACK
-from service.identity.access import OpenToAll, Requirement, accesses, open_to_all, signed_in
+from service.events.examples import NOTIFICATION
+from service.identity.access import (
+    OpenToAll,
+    Requirement,
+    SignedIn,
+    SubscriptionSecret,
+    accesses,
+    open_to_all,
+    signed_in,
+)
 from service.identity.matrix import COLUMNS, ROUTES, page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "authorisation.md"
@@ -46,7 +55,7 @@ class Case(NamedTuple):
             patient_id=named,
             score_id=self.kept[self.patient],
             service_id="readmission-risk-at-discharge",
-            name="no-such.css",
+            name="no-such-name",
         )
 
 
@@ -59,6 +68,7 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     },
     "POST /cds-services/{service_id}": lambda case: {"json": call_of(bundle_of(case.patient))},
     "POST /cds-services/{service_id}/feedback": lambda case: {"json": FEEDBACK},
+    "POST /fhir/subscriptions/{name}": lambda case: {"json": NOTIFICATION},
     "POST /oauth/token": lambda case: {"data": {"grant_type": "client_credentials"}},
 }
 """What is sent to a route that takes more than a path."""
@@ -88,6 +98,13 @@ TOKENS: dict[str, Callable[[Service, str, str], str | None]] = {
 """The token of each kind of caller; of a role, a person who has it alone."""
 
 
+KINDS: dict[type, str] = {
+    OpenToAll: "open to all",
+    SignedIn: "signed in",
+    SubscriptionSecret: "the subscription's own secret",
+}
+
+
 @pytest.fixture(scope="module")
 def kept(service: Service) -> dict[str, str]:
     """A score of each patient, given before the one of them opted out."""
@@ -109,8 +126,7 @@ def test_every_route_declares_one_access_and_the_matrix_says_which(service: Serv
         if isinstance(access, Requirement):
             assert ROUTES[name].asks == str(access), name
         else:
-            kind = "open to all" if isinstance(access, OpenToAll) else "signed in"
-            assert ROUTES[name].asks.startswith(kind), name
+            assert ROUTES[name].asks.startswith(KINDS[type(access)]), name
 
 
 @pytest.mark.parametrize("column", COLUMNS)
