@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final
 
+import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
 from service.body import ACCEPTED, read_body
@@ -9,12 +10,24 @@ from service.events.examples import NOTIFICATION
 from service.events.notification import read_notification
 from service.events.receiving import ROUTE, receive
 from service.events.servers import caller_of
+from service.fhir_out.outcome import MEDIA_TYPE
 from service.identity.access import subscription_secret
 from service.identity.issuers import PairedServer
-from service.openapi import outcomes
+from service.openapi import fhir_answer, outcomes
 from service.serving import serving
 
 router = APIRouter(tags=["fhir"])
+
+_ENTERED: Final[dict[str, Any]] = {
+    "resourceType": "OperationOutcome",
+    "issue": [
+        {
+            "severity": "information",
+            "code": "informational",
+            "details": {"text": "The notification is entered"},
+        }
+    ],
+}
 
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -40,8 +53,10 @@ _BODY: Final[dict[str, Any]] = {
     "fetched afterwards from the EHR's own server, and a payload is not read. The bearer value is "
     "the one of the Subscription's `channel.header`.",
     responses={
-        200: {"description": "It is entered, or there was nothing to enter."},
-        **outcomes(400, 401, 408, 413, 415, 503),
+        200: fhir_answer(
+            "OperationOutcome", "It is entered, or there was nothing to enter.", _ENTERED
+        ),
+        **outcomes(400, 401, 408, 413, 415, 422, 503),
     },
     openapi_extra=_BODY,
 )
@@ -65,4 +80,4 @@ async def post_notification(
         body = await read_body(request, here.settings.body_limit)
         notification = read_notification(body, server.url)
         await here.compute(lambda: receive(here.keeping, caller, server, notification))
-    return Response(status_code=200)
+    return Response(msgspec.json.encode(_ENTERED), media_type=MEDIA_TYPE)
