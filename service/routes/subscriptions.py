@@ -16,7 +16,14 @@ from service.identity.issuers import PairedServer
 from service.openapi import fhir_answer, outcomes
 from service.serving import serving
 
-router = APIRouter(tags=["fhir"])
+
+class FHIR(Response):
+    """A resource, as FHIR JSON."""
+
+    media_type = MEDIA_TYPE
+
+
+router = APIRouter(tags=["fhir"], default_response_class=FHIR)
 
 _ENTERED: Final[dict[str, Any]] = {
     "resourceType": "OperationOutcome",
@@ -80,4 +87,4 @@ async def post_notification(
         body = await read_body(request, here.settings.body_limit)
         notification = read_notification(body, server.url)
         await here.compute(lambda: receive(here.keeping, caller, server, notification))
-    return Response(msgspec.json.encode(_ENTERED), media_type=MEDIA_TYPE)
+    return FHIR(msgspec.json.encode(_ENTERED))
