@@ -21,6 +21,7 @@ from service.events.examples import notification
 from service.events.retrying import retry
 from service.events.worker import Worker
 from service.fhir_servers.client import FHIRServer
+from service.identity.ehr_tokens import EHRTokens
 from service.serving import Serving
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -369,3 +370,25 @@ def test_in_whatever_order_and_however_often_it_is_told_the_result_is_the_same(
         score_ids = {row.id for row in kept.scores}
         for one in ehr.newest("RiskAssessment"):
             assert one["identifier"][1]["value"] in score_ids
+
+
+def test_the_ehr_is_asked_with_our_own_token_and_one_that_it_refuses_is_forgotten(
+    tmp_path: Path, ehr: EHR, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = 'backend_client_id = "us"\nbackend_token_endpoint = "https://ehr.example/token"'
+    hospital = Hospital(settings_of(tmp_path, ehr.base, more), ehr)
+    hospital.admit("adam")
+    asked, forgotten = [], []
+
+    async def token(_: EHRTokens, *purpose: str) -> str:
+        asked.append(purpose)
+        return "our-token"
+
+    monkeypatch.setattr(EHRTokens, "access_token", token)
+    monkeypatch.setattr(EHRTokens, "forget", lambda _, held: forgotten.append(held))
+    ehr.answers = [("PUT", 401, {})]
+    hospital.tell({1: "adam"})
+    assert set(ehr.authorizations) == {"Bearer our-token"}
+    assert forgotten == ["our-token"]
+    assert {one[:2] for one in asked} == {("https://ehr.example/token", "us")}
+    assert all("system/RiskAssessment.crus" in one[2] for one in asked)
