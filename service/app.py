@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI
 
 from service import VERSION, examples, openapi, problems, refusals
+from service.events.worker import working
 from service.identity.break_glass import GlassBroken, GlassRequest
 from service.middleware import Surroundings
 from service.pages.errors import error_page
@@ -28,6 +29,7 @@ from service.routes import (
     patients,
     score,
     sign_in,
+    subscriptions,
     work_list,
 )
 from service.score import NotScored, Scored
@@ -84,7 +86,8 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
         # The first diagnosis loads the groups of all; no clinician should wait for that.
         app.state.serving.concepts.of("ICD10CM|I10")
         _spare_collector()
-        yield
+        async with working(app.state.serving):
+            yield
         app.state.serving.keeping.close()
 
     # The interactive pages would fetch their scripts from other hosts: only /openapi.json remains.
@@ -115,7 +118,18 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     refusals.install(app, error_page)
     for routes in (
         *(score, fhir, fhir_work_list, fhir_tasks, cds_hooks, work_list, follow_ups, patients),
-        *(model, disclosures, oauth, health, metrics, home, sign_in, launch, assistants),
+        *(
+            model,
+            disclosures,
+            oauth,
+            health,
+            metrics,
+            home,
+            sign_in,
+            launch,
+            assistants,
+            subscriptions,
+        ),
     ):
         app.include_router(routes.router)
     openapi.install(

@@ -14,6 +14,7 @@ from service.commands import (
     audit,
     clinic,
     database,
+    events,
     export,
     feedback,
     keys,
@@ -59,7 +60,7 @@ for command in (
 ):
     app.command()(command)
 
-for group in (audit.group, database.group, keys.group):
+for group in (audit.group, database.group, events.group, keys.group):
     app.add_typer(group)
 
 

@@ -19,6 +19,7 @@ from service.audit.vocabulary import Event
 from service.database.retention import (
     BROKEN_GLASS,
     CARDS,
+    EVENTS,
     FOLLOW_UPS,
     OVER,
     SCORES,
@@ -100,7 +101,7 @@ def _ends(policy: Policy, now: datetime) -> list[tuple[Kept, datetime]]:
     return [
         (SCORES, now - timedelta(days=policy.scores_days)),
         (WORK_LIST, now - timedelta(days=policy.scores_days)),
-        *((kept, now - timedelta(days=policy.scores_days)) for kept in CARDS),
+        *((kept, now - timedelta(days=policy.scores_days)) for kept in (*CARDS, *EVENTS)),
         *((kept, now - timedelta(days=policy.follow_ups_days)) for kept in FOLLOW_UPS),
         (BROKEN_GLASS, now - timedelta(days=policy.broken_glass_days)),
         *((kept, now - AFTER_ITS_END) for kept in OVER),

@@ -23,6 +23,11 @@ class Event(StrEnum):
     FEEDBACK_REPORTED = "feedback_reported"
     FOLLOW_UP_READ = "follow_up_read"
     FOLLOW_UP_CHANGED = "follow_up_changed"
+    EVENTS_RECEIVED = "events_received"
+    EVENT_FAILED = "event_failed"
+    WRITTEN_BACK = "written_back"
+    WRITE_BACK_FAILED = "write_back_failed"
+    EVENTS_RETRIED = "events_retried"
     GLASS_BROKEN = "glass_broken"
     ACCESS_REFUSED = "access_refused"
     SIGNED_IN = "signed_in"
@@ -106,6 +111,30 @@ EVENTS: Final[dict[Event, EventDescription]] = {
         "U",
         frozenset({"version", "status", "changed", "reason"}),
         about_patient=True,
+    ),
+    Event.EVENTS_RECEIVED: EventDescription(
+        "An EHR told of events, or that there were some that it had not told of.",
+        "C",
+        frozenset({"server", "type", "count", "missed"}),
+    ),
+    Event.EVENT_FAILED: EventDescription(
+        "An event was given up: it could not be scored, or could not be learned of.",
+        "E",
+        frozenset({"server", "number", "why", "status"}),
+    ),
+    Event.WRITTEN_BACK: EventDescription(
+        "What a score says was written to the EHR's own server, or was found there.",
+        "U",
+        frozenset({"server", "resource", "score_id", "stands"}),
+        about_patient=True,
+    ),
+    Event.WRITE_BACK_FAILED: EventDescription(
+        "What a score says could not be written to the EHR's own server, and was given up.",
+        "U",
+        frozenset({"server", "resource", "score_id", "why", "status"}),
+    ),
+    Event.EVENTS_RETRIED: EventDescription(
+        "The operator had what was given up tried again.", "E", frozenset({"events", "resources"})
     ),
     Event.GLASS_BROKEN: EventDescription(
         "Somebody opened a patient's record beyond what their role shows, and said why.",

@@ -47,6 +47,11 @@ FOLLOW_UPS: Final = (
     Kept("follow_ups", tables.FOLLOW_UPS.c.changed_at),
 )
 """Of a follow-up that is still worked on, the first change stays as well: a history has no gap."""
+EVENTS: Final = (
+    Kept("received_events", tables.RECEIVED_EVENTS.c.received_at),
+    Kept("outbox", tables.OUTBOX.c.changed_at),
+)
+"""Kept as long as the scores that they led to; what still waits for an EHR by then goes too."""
 BROKEN_GLASS: Final = Kept("broken_glass", tables.BROKEN_GLASS.c.at)
 OVER: Final = (
     Kept("sessions", tables.SESSIONS.c.until),

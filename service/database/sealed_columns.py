@@ -46,6 +46,7 @@ SEALED_COLUMNS: Final = (
     SealedColumn(tables.WORK_LIST, "patient_sealed", "work_list.patient"),
     SealedColumn(tables.WORK_LIST, "summary_sealed", "work_list.summary"),
     SealedColumn(tables.FOLLOW_UP_CHANGES, "note_sealed", "follow_up_changes.note"),
+    SealedColumn(tables.RECEIVED_EVENTS, "encounter_sealed", "received_events.encounter"),
 )
 """All of them."""
 

@@ -286,3 +286,65 @@ SAVED_FILTERS: Final = Table(
     UniqueConstraint("owner", "name"),
 )
 """What somebody looks at every morning: the query of the list, under a name of theirs."""
+
+RECEIVED_EVENTS: Final = Table(
+    "received_events",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("server", String(64), nullable=False),
+    Column("subscription", String(64), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("encounter_sealed", LargeBinary),
+    Column("state", String(16), nullable=False),
+    Column("problem", String(32)),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("lease_owner", String(32)),
+    Column("lease_until", BigInteger),
+    Column("received_at", BigInteger, nullable=False),
+    Index("ix_received_events_due", "state", "next_at"),
+    Index("ix_received_events_number", "server", "subscription", "number"),
+    Index("ix_received_events_received_at", "received_at"),
+)
+"""Events that an EHR told of, each once: the id is of server, subscription and number. A row
+without ``encounter_sealed`` is a gap: the events from ``number`` to ``until`` are known to have
+happened, and have to be asked for. Who works on a row holds its lease; one that died lets go of it
+when the lease runs out."""
+
+SUBSCRIPTIONS: Final = Table(
+    "subscriptions",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("server", String(64), nullable=False),
+    Column("subscription", String(64), nullable=False),
+    Column("reached", BigInteger, nullable=False),
+    Column("heard_at", BigInteger, nullable=False),
+)
+"""How many events of each subscription are known, entered or as a gap. Never purged: without it,
+all events since the subscription began would count as missed."""
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("server", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("stay_index", String(64), nullable=False),
+    Column("score_id", String(32), nullable=False),
+    Column("known_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("problem", String(32)),
+    Column("attempts", Integer, nullable=False),
+    Column("may_be_there", Boolean, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("lease_owner", String(32)),
+    Column("lease_until", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    Index("ix_outbox_due", "state", "next_at"),
+    Index("ix_outbox_changed_at", "changed_at"),
+)
+"""What is to lie at an EHR: one row for each resource of a stay, that names the score it is made of
+when it is delivered. A newer score takes the place of the one before, delivered or not.
+``known_at`` is when the records of the score were asked for: of two scores that are entered in the
+wrong order, the newer knowledge stays. ``may_be_there``: whether it was ever sent."""

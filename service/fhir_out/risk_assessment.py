@@ -15,7 +15,7 @@ from fhir.resources.R4B.flag import Flag
 from fhir.resources.R4B.provenance import Provenance
 from fhir.resources.R4B.riskassessment import RiskAssessment
 
-from service.score import ModelIdentity, Reason, Scored
+from service.score import ModelIdentity, Reason, Score, Scored
 from service.views import View
 
 AIAST: Final = {
@@ -159,12 +159,21 @@ def provenance(score: Scored, score_id: str, model_card: str, recorded: datetime
         recorded: when the score was made, with a timezone.
     """
     used = [{"role": "source", "what": one} for one in _basis(score).get("basis", [])]
-    card = {"role": "instantiates", "what": {"reference": model_card, "display": "Model card"}}
+    card = {"role": "instantiates", "what": {"reference": "#model-card", "display": "Model card"}}
+    document = {
+        "resourceType": "DocumentReference",
+        "id": "model-card",
+        "status": "current",
+        "type": {"text": "Model card"},
+        "description": f"{score.model.name}, version {score.model.version}",
+        "content": [{"attachment": {"contentType": "application/json", "url": model_card}}],
+    }
     who = {"reference": f"Device/{device_id(score.model)}"}
     agent_type = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
     return Provenance.model_validate(
         {
             "resourceType": "Provenance",
+            "contained": [document],
             "target": [{"reference": f"RiskAssessment/{score_id}"}],
             "recorded": recorded.astimezone(UTC).isoformat(timespec="seconds"),
             "reason": [{"coding": [AIAST]}],
@@ -176,9 +185,14 @@ def provenance(score: Scored, score_id: str, model_card: str, recorded: datetime
 
 def flag(score: Scored, score_id: str) -> Flag | None:
     """A banner for the chart of a patient at high risk, for as long as the risk is about."""
-    if score.band != "high":
-        return None
+    return flag_of(score, score_id) if score.band == "high" else None
+
+
+def flag_of(score: Score, score_id: str) -> Flag:
+    """The banner of a stay, whatever its risk: whoever writes it says whether it stands."""
     category = "http://terminology.hl7.org/CodeSystem/flag-category"
+    within = f" within {score.horizon_days} days" if isinstance(score, Scored) else ""
+    period = {"period": _period(score)} if isinstance(score, Scored) else {}
     return Flag.model_validate(
         {
             "resourceType": "Flag",
@@ -186,12 +200,10 @@ def flag(score: Scored, score_id: str) -> Flag | None:
             "meta": {"security": [AIAST]},
             "status": "active",
             "category": [{"coding": [{"system": category, "code": "clinical"}]}],
-            "code": {
-                "text": f"High risk of unplanned readmission within {score.horizon_days} days"
-            },
+            "code": {"text": f"High risk of unplanned readmission{within}"},
             "subject": {"reference": f"Patient/{score.subject}"},
             "encounter": {"reference": f"Encounter/{score.encounter_id}"},
-            "period": _period(score),
+            **period,
             "author": {"reference": f"Device/{device_id(score.model)}"},
         }
     )

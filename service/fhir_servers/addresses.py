@@ -27,6 +27,15 @@ class FHIRServerError(ReadmitError):
     status = 412
     title = "The EHR's FHIR server"
 
+    def __init__(
+        self, message: str, *, answered: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.answered: Final = answered
+        """The status that came, if one came that was not the one asked for."""
+        self.retry_after: Final = retry_after
+        """Seconds that the server asks to be left alone for."""
+
 
 def base_url(text: str) -> SplitResult:
     """Read a server's base URL.

@@ -4,9 +4,11 @@ Written by hand on httpx: the clients that exist follow links and redirects wher
 resolve a name anew for each connection.
 """
 
+import re
 import ssl
 import time
 from collections.abc import Collection
+from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -24,6 +26,8 @@ BYTES_AT_MOST: Final = 20_000_000
 FAILURES_TO_OPEN: Final = 5
 OPEN_SECONDS: Final = 30.0
 FHIR_JSON: Final = "application/fhir+json"
+_AS_ASKED: Final = {"GET": (200,), "PUT": (200, 201, 204)}
+"""The statuses of what was asked for."""
 
 
 class Breaker:
@@ -108,7 +112,20 @@ class FHIRServer:
             FHIRServerError: if the server may not be asked, does not answer with FHIR JSON, or
                 answers with too much.
         """
-        return await self._get(self._within(relative))
+        return await self._ask("GET", self._within(relative))
+
+    async def update(self, query: str, resource: bytes) -> None:
+        """Have the one resource that a search finds be this one, made where there is none.
+
+        Args:
+            query: ``Flag?identifier=system|value``: a conditional update (R4, RESTful API).
+            resource: its content, JSON.
+
+        Raises:
+            FHIRServerError: if the server may not be asked, does not answer, or refuses, with the
+                status that it answered.
+        """
+        await self._ask("PUT", self._within(query), resource)
 
     async def search(self, query: str) -> list[bytes]:
         """All pages of a search, in order.
@@ -134,7 +151,7 @@ class FHIRServer:
             if len(pages) == PAGES_AT_MOST or url in seen:
                 raise FHIRServerError("fhirServer: a search that does not end")
             seen.add(url)
-            pages.append(await self._get(url))
+            pages.append(await self._ask("GET", url))
             following = next_page(pages[-1])
             if following is None:
                 return pages
@@ -160,13 +177,13 @@ class FHIRServer:
             raise FHIRServerError("fhirServer: not a path within it")
         return self.on_this_server(self._base.geturl() + relative)
 
-    async def _get(self, url: str) -> bytes:
+    async def _ask(self, method: str, url: str, resource: bytes | None = None) -> bytes:
         server = self._base.netloc
         if not self._breaker.closed(server, time.monotonic()):
             raise FHIRServerError("fhirServer: it did not answer lately")
         async with self._places:
             try:
-                content = await self._answer(urlsplit(url))
+                content = await self._answer(method, urlsplit(url), resource)
             except (httpx.HTTPError, OSError):
                 # What the library says may quote the URL, which names a patient.
                 self._breaker.failed(server, time.monotonic())
@@ -174,22 +191,30 @@ class FHIRServer:
         self._breaker.answered(server)
         return content
 
-    async def _answer(self, url: SplitResult) -> bytes:
+    async def _answer(self, method: str, url: SplitResult, resource: bytes | None) -> bytes:
         if self._address is None:
             self._address = await address_of(self._base, self._vouched)
         headers = {"Accept": FHIR_JSON, "Host": url.netloc}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
+        if resource is not None:
+            headers |= {"Content-Type": FHIR_JSON, "Prefer": "return=minimal"}
         # To the address that was judged; name and certificate are still those of the server.
         pinned = pinned_to(url, self._address)
         extensions = {"sni_hostname": url.hostname or ""}
         async with self._http.stream(
-            "GET", pinned, headers=headers, extensions=extensions
+            method, pinned, headers=headers, content=resource, extensions=extensions
         ) as answer:
             if answer.status_code >= 500:
                 self._breaker.failed(self._base.netloc, time.monotonic())
-            if answer.status_code != 200:
-                raise FHIRServerError(f"fhirServer: it answered {answer.status_code}")
+            if answer.status_code not in _AS_ASKED[method]:
+                raise FHIRServerError(
+                    f"fhirServer: it answered {answer.status_code}",
+                    answered=answer.status_code,
+                    retry_after=seconds_to_wait(answer.headers.get("retry-after", "")),
+                )
+            if method == "PUT":
+                return b""  # what it has to say about what it was given is not read
             kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind not in (FHIR_JSON, "application/json"):
                 raise FHIRServerError("fhirServer: its answer is not FHIR JSON")
@@ -200,6 +225,19 @@ class FHIRServer:
                     raise FHIRServerError("fhirServer: its answers are too large")
                 content += chunk
         return bytes(content)
+
+
+def seconds_to_wait(retry_after: str) -> float | None:
+    """What a Retry-After header asks for: seconds, or a date (RFC 9110, section 10.2.3)."""
+    if re.fullmatch(r"[0-9]{1,9}", retry_after):
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        return None
+    return max(0.0, until.timestamp() - time.time())
 
 
 def next_page(bundle: bytes) -> str | None:

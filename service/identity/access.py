@@ -1,5 +1,7 @@
 """What a route asks of its caller, as a typed dependency. A route without one fails the tests."""
 
+import hashlib
+import hmac
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -7,8 +9,9 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from service.identity.caller import Caller
-from service.identity.errors import ForbiddenError
+from service.identity.errors import ForbiddenError, UnauthenticatedError
 from service.identity.identify import identify
+from service.identity.issuers import PairedServer
 from service.identity.purpose import HEADER, with_purpose
 from service.serving import serving
 
@@ -66,6 +69,32 @@ class SignedIn:
         return await _identified(request)
 
 
+class SubscriptionSecret:
+    """A route for an EHR's notifications: the bearer value of the subscription that it names.
+
+    R4's Subscription can send nothing but a fixed header. The operator's file has the hash of its
+    value; nobody else's token opens the route, and the value opens no other.
+    """
+
+    async def __call__(self, request: Request) -> PairedServer:
+        """Say which EHR's server tells of events.
+
+        Raises:
+            UnauthenticatedError: if there is no such subscription, or this is not its value.
+        """
+        named = request.path_params.get("name")
+        sent = request.headers.getlist("authorization")
+        scheme, _, value = (sent[0] if len(sent) == 1 else "").partition(" ")
+        hashed = hashlib.sha256(value.strip().encode()).hexdigest()
+        for server in serving(request).trusted.fhir_servers:
+            expected = server.subscription_secret_sha256
+            if expected is None or server.name != named:
+                continue
+            if scheme.lower() == "bearer" and hmac.compare_digest(hashed, expected):
+                return server
+        raise UnauthenticatedError
+
+
 async def _identified(request: Request) -> Caller:
     caller = await identify(request)
     request.state.caller = caller
@@ -88,11 +117,18 @@ def signed_in() -> Any:
     return Depends(SignedIn())
 
 
-def requirement_of(
-    dependencies: list[Callable[..., Any] | None],
-) -> "Requirement | OpenToAll | SignedIn | None":
+def subscription_secret() -> Any:
+    """The EHR's server whose subscription notifies; the type of a route's parameter ``server``."""
+    return Depends(SubscriptionSecret())
+
+
+Access = Requirement | OpenToAll | SignedIn | SubscriptionSecret
+"""What a route may declare."""
+
+
+def requirement_of(dependencies: list[Callable[..., Any] | None]) -> Access | None:
     """The one declaration among a route's dependencies; None where it declares nothing."""
-    declared = [one for one in dependencies if isinstance(one, Requirement | OpenToAll | SignedIn)]
+    declared = [one for one in dependencies if isinstance(one, Access)]
     return declared[0] if len(declared) == 1 else None
 
 
@@ -102,7 +138,7 @@ class RouteAccess(NamedTuple):
     method: str
     path: str
     """The template."""
-    access: Requirement | OpenToAll | SignedIn | None
+    access: Access | None
     """None where it declares nothing, or more than one thing."""
 
 

@@ -5,6 +5,7 @@ An ``[[issuer]]`` is an OpenID Connect provider, or an EHR that signs its own re
 else is listened to. A ``[[fhir_server]]`` is where an issuer's records may be fetched.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,6 +20,15 @@ from service.identity.roles import ROLES, Role
 from service.identity.scopes import Scope, granted, parse_scope
 from service.identity.signed_tokens import Algorithm, KeySource
 from service.settings import Settings, SettingsError
+
+BACKEND_SCOPES: Final = "system/*.rs " + " ".join(
+    f"system/{kind}.crus" for kind in ("RiskAssessment", "Flag", "Provenance")
+)
+"""What this service asks for where it acts by itself: to read records, and to write three types of
+resource by conditional update, which may create, is an update, and searches."""
+
+_SERVER_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 ClaimPath = str | tuple[str, ...]
 """A claim by its name; by several names where it lies within others
@@ -103,11 +113,26 @@ class PairedServer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The roles of a launched user to whom no claim of the id token gives one."""
     openid_issuer: str | None = None
     """The issuer of one listed, who signs the id tokens; the pairing's where it is not given."""
+    name: str | None = None
+    """What it is called in our own paths, logs and tables; it stays, whatever moves."""
+    subscription_secret_sha256: str | None = None
+    """Hash of the bearer value that its notifications carry (``Subscription.channel.header``)."""
+    write_back: bool = False
+    """Whether risks of its events are written to it."""
+    backend_client_id: str | None = None
+    """What it calls this service as a program of its own (SMART Backend Services)."""
+    backend_token_endpoint: str | None = None
+    backend_scopes: str = BACKEND_SCOPES
 
     @property
     def vouching(self) -> str:
         """The issuer of the id tokens of a launch."""
         return self.openid_issuer or self.issuer
+
+    @property
+    def takes_part_in_events(self) -> bool:
+        """Whether there is anything to do for it beside answering requests."""
+        return self.subscription_secret_sha256 is not None or self.write_back
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,6 +239,8 @@ def read_trusted(settings: Settings) -> Trusted:
         "fhir_server",
         "one launches twice",
     )
+    names = [server.name for server in file.fhir_server if server.name is not None]
+    _require(len(set(names)) == len(names), "fhir_server", "two have the same name")
     return Trusted(issuers, clients, file.fhir_server)
 
 
@@ -289,6 +316,43 @@ def _check_server(declared: PairedServer, place: str, issuers: Collection[str]) 
             ip_address(address)
         except ValueError:
             _require(False, f"{place}.addresses", "one is no IP address")
+    _check_events(declared, place)
+
+
+def _check_events(declared: PairedServer, place: str) -> None:
+    """What a server needs for its events to be heard and its risks to be written back."""
+    name, secret = declared.name, declared.subscription_secret_sha256
+    _require(
+        name is None or _SERVER_NAME.fullmatch(name) is not None,
+        f"{place}.name",
+        "not 1 to 64 small letters, digits and hyphens",
+    )
+    _require(
+        secret is None or _SHA256.fullmatch(secret) is not None,
+        f"{place}.subscription_secret_sha256",
+        "not 64 hexadecimal digits",
+    )
+    _require(
+        name is not None or not declared.takes_part_in_events,
+        f"{place}.name",
+        "is missing, which events and write_back need",
+    )
+    endpoint = declared.backend_token_endpoint
+    _require(
+        (declared.backend_client_id is None) == (endpoint is None),
+        place,
+        "needs both of backend_client_id and backend_token_endpoint, or neither",
+    )
+    _require(
+        endpoint is None or safe_url(endpoint),
+        f"{place}.backend_token_endpoint",
+        "neither https nor on this machine",
+    )
+    _require(
+        bool(_system_scopes(declared.backend_scopes, f"{place}.backend_scopes")),
+        f"{place}.backend_scopes",
+        "is empty",
+    )
 
 
 def _check_launch(declared: PairedServer, place: str, issuers: Mapping[str, TrustedIssuer]) -> None:

@@ -67,6 +67,11 @@ def signed_in(*, gives: int = 200, **others: int) -> Line:
     return Line("signed in", answers | _named(others))
 
 
+def subscription_secret() -> Line:
+    """A route for the notifications of an EHR's subscription: nobody else is let in."""
+    return Line("the subscription's own secret", dict.fromkeys(COLUMNS, 401))
+
+
 def _named(others: dict[str, int]) -> dict[str, int]:
     spelt = {column.replace("-", "_").replace(" ", "_"): column for column in COLUMNS}
     return {spelt[name]: status for name, status in others.items()}
@@ -93,6 +98,7 @@ ROUTES: Final[dict[str, Line]] = {
     ),
     # What is not for the caller is answered as FHIR answers what is not there: an empty page.
     "GET /fhir/RiskAssessment": scope("RiskAssessment.s", "clinician care_manager data_scientist"),
+    "POST /fhir/subscriptions/{name}": subscription_secret(),
     "GET /fhir/metadata": open_to_all("read before there is a token"),
     "GET /fhir/.well-known/smart-configuration": open_to_all("read before there is a token"),
     "GET /fhir/OperationDefinition/readmission-risk": open_to_all("read before there is a token"),

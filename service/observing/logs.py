@@ -38,6 +38,10 @@ class Happening(StrEnum):
     SIGN_IN_REFUSED = "sign_in_refused"
     LAUNCH_REFUSED = "launch_refused"
     KEYS_NOT_FETCHED = "keys_not_fetched"
+    EVENTS_MISSED = "events_missed"
+    EVENT_FAILED = "event_failed"
+    WRITE_BACK_FAILED = "write_back_failed"
+    EVENTS_HELD_UP = "events_held_up"
     SERVING = "serving"
     DEVELOPMENT_MODE = "development_mode"
     STOPPED = "stopped"
@@ -148,6 +152,7 @@ FIELDS: Final[dict[str, Callable[[object], Value | None]]] = {
     "method": lambda value: value if value in {*METHODS, OTHER_METHOD} else None,
     "route": _of_type(Template),
     "status": _count,
+    "count": _count,
     "milliseconds": _milliseconds,
     "caller": _of_type(Pseudonym),
     # The form of a UUID, with or without its hyphens: long enough for chance, no room for a name.
@@ -157,7 +162,7 @@ FIELDS: Final[dict[str, Callable[[object], Value | None]]] = {
     "where": _place,
     "why": _of_type(Word),
     # Whose keys: the place in the operator's file, never what stands there.
-    "listed": _matching(r"(issuer|client)\[[0-9]{1,3}\]"),
+    "listed": _matching(r"(issuer|client|fhir_server)\[[0-9]{1,3}\]"),
     # Errors of ours quote nothing that was sent.
     "reason": _own_words,
     "mode": _matching(r"development|normal"),

@@ -5,7 +5,7 @@ and no patient can become a label. The numbers are of one process; ask each of s
 """
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -62,6 +62,12 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self._events = Gauge(
+            "readmit_events",
+            "Events received and resources to be written back, by what became of them.",
+            ("of", "server", "state"),
+            registry=self.registry,
+        )
         self._model = Gauge(
             "readmit_model",
             "The risk model that is loaded: always 1; absent without one.",
@@ -88,6 +94,12 @@ class Metrics:
         """Count an answer about a stay."""
         band = score.band if isinstance(score, Scored) else "none"
         self._scores.labels(score.status, band, score.model.name, score.model.version).inc()
+
+    def events(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        """Say how many events and resources there are, by table, server's name and state."""
+        self._events.clear()
+        for labels, count in counts.items():
+            self._events.labels(*labels).set(count)
 
     def loaded(self, model: "RiskModel") -> None:
         """Say which model answers."""

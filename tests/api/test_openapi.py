@@ -53,6 +53,7 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
         "GET /fhir/RiskAssessment",
         "GET /fhir/RiskAssessment/{score_id}",
         "GET /fhir/.well-known/smart-configuration",
+        "POST /fhir/subscriptions/{name}",
         "GET /fhir/metadata",
         "GET /fhir/OperationDefinition/readmission-risk",
         "GET /healthz",

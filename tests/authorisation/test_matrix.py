@@ -13,7 +13,16 @@ from trusting_service import OPTED_OUT, OTHER_UNIT, PATIENT, UNIT, Service, bund
 
 from service.cds_hooks.examples import FEEDBACK
 from service.database import follow_ups
-from service.identity.access import OpenToAll, Requirement, accesses, open_to_all, signed_in
+from service.events.examples import NOTIFICATION
+from service.identity.access import (
+    OpenToAll,
+    Requirement,
+    SignedIn,
+    SubscriptionSecret,
+    accesses,
+    open_to_all,
+    signed_in,
+)
 from service.identity.matrix import COLUMNS, ROUTES, page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "authorisation.md"
@@ -56,7 +65,7 @@ class Case(NamedTuple):
             patient_id=named,
             score_id=self.kept[self.patient],
             service_id="readmission-risk-at-discharge",
-            name="no-such.css",
+            name="no-such-name",
             stay=stay_of(self.service.keeping, self.patient),
         )
 
@@ -70,6 +79,7 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     },
     "POST /cds-services/{service_id}": lambda case: {"json": call_of(bundle_of(case.patient))},
     "POST /cds-services/{service_id}/feedback": lambda case: {"json": FEEDBACK},
+    "POST /fhir/subscriptions/{name}": lambda case: {"json": NOTIFICATION},
     "POST /oauth/token": lambda case: {"data": {"grant_type": "client_credentials"}},
     "POST /v1/follow-ups/{stay}/changes": lambda case: {
         "json": {"version": case.version, "change": {"note": "Asked for a call in the morning."}}
@@ -115,6 +125,13 @@ TOKENS: dict[str, Callable[[Service, str, str], str | None]] = {
 """The token of each kind of caller; of a role, a person who has it alone."""
 
 
+KINDS: dict[type, str] = {
+    OpenToAll: "open to all",
+    SignedIn: "signed in",
+    SubscriptionSecret: "the subscription's own secret",
+}
+
+
 @pytest.fixture(scope="module")
 def kept(service: Service) -> dict[str, str]:
     """A score of each patient, given before the one of them opted out."""
@@ -138,8 +155,7 @@ def test_every_route_declares_one_access_and_the_matrix_says_which(service: Serv
         if isinstance(access, Requirement):
             assert ROUTES[name].asks == str(access), name
         else:
-            kind = "open to all" if isinstance(access, OpenToAll) else "signed in"
-            assert ROUTES[name].asks.startswith(kind), name
+            assert ROUTES[name].asks.startswith(KINDS[type(access)]), name
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -64,7 +64,10 @@ def test_provenance_leads_to_the_device_the_model_card_and_the_evidence() -> Non
     assert made["agent"][0]["who"]["reference"] == f"Device/{device_id(SCORED.model)}"
     roles = {entity["role"] for entity in made["entity"]}
     assert roles == {"instantiates", "source"}
-    assert "https://readmit.example/v1/model" in json.dumps(made["entity"][0])
+    assert made["entity"][0]["what"]["reference"] == "#model-card"
+    (card,) = made["contained"]
+    assert (card["resourceType"], card["id"]) == ("DocumentReference", "model-card")
+    assert card["content"][0]["attachment"]["url"] == "https://readmit.example/v1/model"
 
 
 @pytest.mark.parametrize(("band", "flagged"), [("low", False), ("moderate", False), ("high", True)])

@@ -31,6 +31,7 @@ class EHR(ThreadingHTTPServer):
         super().__init__((LOOPBACK, 0), Handler)
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.written: list[bytes] = []
 
     @property
     def base(self) -> str:
@@ -44,6 +45,10 @@ class EHR(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: EHR
+
+    def do_PUT(self) -> None:
+        self.server.written.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.do_GET()
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, dict(self.headers)))
@@ -102,6 +107,34 @@ def test_a_resource_is_read_with_the_token_that_the_ehr_gave(ehr: EHR) -> None:
     ((_, headers),) = ehr.asked
     assert headers["Authorization"] == "Bearer secret-token"
     assert headers["Accept"] == "application/fhir+json"
+
+
+def test_a_resource_is_written_by_a_search_and_with_what_it_is_sent_as(ehr: EHR) -> None:
+    ehr.give("Flag?identifier=a%7Cb", b"", status=201)
+    ask(ehr.base, lambda server: server.update("Flag?identifier=a%7Cb", b'{"x":1}'))
+    ((_, headers),) = ehr.asked
+    assert headers["Content-Type"] == "application/fhir+json"
+    assert headers["Prefer"] == "return=minimal"
+    assert headers["Authorization"] == "Bearer secret-token"
+    assert ehr.written == [b'{"x":1}']
+
+
+@pytest.mark.parametrize("status", [302, 307, 412, 429, 503])
+def test_a_resource_that_is_not_taken_is_told_with_its_status_and_follows_nobody(
+    ehr: EHR, elsewhere: EHR, status: int
+) -> None:
+    lure = {"Location": f"{elsewhere.base}/Flag", "Retry-After": "7"}
+    ehr.give("Flag?identifier=a%7Cb", {}, status=status, **lure)
+    with pytest.raises(FHIRServerError) as refused:
+        ask(ehr.base, lambda server: server.update("Flag?identifier=a%7Cb", b"{}"))
+    assert (refused.value.answered, refused.value.retry_after) == (status, 7.0)
+    assert elsewhere.asked == []
+
+
+def test_a_resource_is_never_written_to_another_server(ehr: EHR, elsewhere: EHR) -> None:
+    with pytest.raises(FHIRServerError):
+        ask(ehr.base, lambda server: server.update(f"{elsewhere.base}/Flag", b"{}"))
+    assert (ehr.asked, elsewhere.asked) == ([], [])
 
 
 def test_all_pages_of_a_search_are_read_in_order(ehr: EHR) -> None:

@@ -184,7 +184,7 @@ def test_a_path_without_a_route_and_a_method_of_nobody_have_no_name() -> None:
 def test_every_field_on_the_list_is_agreed_on() -> None:
     """Whoever adds one must come by here, and say why it cannot be a patient's."""
     agreed = (
-        "event method route status milliseconds caller request incident error where why listed "
-        "reason mode address port https"
+        "event method route status count milliseconds caller request incident error where why "
+        "listed reason mode address port https"
     )
     assert " ".join(FIELDS) == agreed
