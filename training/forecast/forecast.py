@@ -8,7 +8,7 @@ when they go home.
 
 The interval holds chance (Poisson binomial for those at home, Poisson for those to come), times the
 overdispersion of the training stays, and how well so few discharges tell their rate. It does not
-hold that a unit may close, or that a model may no longer be calibrated: ``readmit monitor`` compares
+hold that a unit may close, or that a model is no longer calibrated: ``readmit monitor`` compares
 past forecasts with what came.
 """
 
