@@ -38,6 +38,8 @@ class UnitWeek(msgspec.Struct, frozen=True):
     to_come: float
     """Of patients whose discharge is still to come: a rate, no list of people."""
     expected: float
+    deviation: float
+    """Standard deviation of the count."""
     low: int
     high: int
     """Within which 95 % of such weeks lie."""
@@ -102,7 +104,9 @@ def _unit_week(
         variance += to_come**2 * float((probability**2).sum() / probability.sum() ** 2)
     expected = float(known.sum()) + to_come
     low, high = count_interval(expected, variance)
-    return UnitWeek(unit, week, float(known.sum()), to_come, expected, low, high)
+    return UnitWeek(
+        unit, week, float(known.sum()), to_come, expected, float(np.sqrt(variance)), low, high
+    )
 
 
 def _returning_in_week(

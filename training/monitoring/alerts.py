@@ -21,6 +21,9 @@ SIGNIFICANT = 0.05
 FORECASTS_OFF = 0.01
 """Chance below which past forecasts count as off. Weeks of a unit resemble each other a little, and
 at 5 % one period of twenty would be called into question for nothing."""
+FORECASTS_APART = 0.1
+"""Share of the expected total by which readmissions must be off: over a long period the slightest
+difference is no chance, and nobody plans otherwise for it."""
 
 _INPUTS = (
     "Ask whether coding, a device, an interface, the patients, or how far back the records reach "
@@ -195,8 +198,16 @@ def estimate_alerts(estimate: Measures, test: Measures, rules: Monitoring) -> It
 
 
 def forecast_alerts(check: ForecastCheck | None) -> Iterator[Alert]:
-    """Whether past forecasts held less than they said."""
-    if check is None or check.chance >= FORECASTS_OFF:
+    """Whether past forecasts held less than they said, or were too high or too low on the whole.
+
+    A surge of a few weeks may leave most weeks of a long period within their intervals and show in
+    the total alone.
+    """
+    if check is None:
+        return
+    total_off = abs(check.observed - check.expected) >= FORECASTS_APART * check.expected
+    too_few_held = check.chance < FORECASTS_OFF
+    if not too_few_held and not (total_off and check.chance_of_total < FORECASTS_OFF):
         return
     share = percent(check.inside / check.unit_weeks, 0)
     yield Alert(

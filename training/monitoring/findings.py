@@ -75,6 +75,8 @@ class ForecastCheck(msgspec.Struct, frozen=True):
     observed: int
     chance: float
     """Probability of as many outside, or more, if the intervals held 95 %."""
+    chance_of_total: float
+    """Probability of a total as far from the expected, either way, if the forecasts were right."""
 
 
 class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from fhir_mappings.events import DAY
 from training.forecast.as_of import forecast_as_of
@@ -47,7 +47,7 @@ def check_forecasts(
     end = stays.followed_until if until is None else min(until, stays.followed_until)
     came = _readmitted_at(stays)
     units = units_of(stays.groups)
-    inside, expected, observed = [], 0.0, 0
+    inside, expected, variance, observed = [], 0.0, 0.0, 0
     moment = int(stays.discharged.min()) + curve.horizon_days * DAY
     while moment + _WEEK <= end:
         rows, members = forecast_as_of(
@@ -58,6 +58,7 @@ def check_forecasts(
             count = int((this_week & np.isin(units, members[row.unit])).sum())
             inside.append(row.low <= count <= row.high)
             expected += row.expected
+            variance += row.deviation**2
             observed += count
         moment += _WEEK
     if len(inside) < FEWEST_UNIT_WEEKS:
@@ -69,6 +70,7 @@ def check_forecasts(
         expected=expected,
         observed=observed,
         chance=float(binom.sf(outside - 1, len(inside), 1 - MEANT)),
+        chance_of_total=float(2 * norm.sf(abs(observed - expected) / math.sqrt(variance))),
     )
 
 
