@@ -23,6 +23,8 @@ NAMES = (
     "monitoring",
     "intervals",
     "quality",
+    "remaining",
+    "capacity",
     "fairness",
     "ablation",
 )
