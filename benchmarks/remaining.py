@@ -9,7 +9,10 @@ Nothing here says anything about real patients.
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, spearmanr
 
 from benchmarks.at_home import JudgedStays, simulated_test_stays
 from benchmarks.measuring import Result, figure
@@ -31,7 +34,46 @@ EARLIEST, LATEST = 1.1, 29.3
 def run(folder: Path) -> list[Result]:
     """Train once, and judge the test patients who are at home on each day."""
     test = simulated_test_stays(folder, PATIENTS)
-    return [result for day in DAYS for result in calibration(test, day, RESAMPLES)]
+    return [
+        *(result for day in DAYS for result in calibration(test, day, RESAMPLES)),
+        days_and_risks(test),
+        *smoothing(),
+    ]
+
+
+def days_and_risks(test: JudgedStays) -> Result:
+    """Whether those with high risks come back sooner: then one curve for all would not do."""
+    back = test.stays.outcome
+    found = spearmanr(test.true_risk[back], test.back[back])
+    return figure(
+        "rank correlation of risk and day among the readmitted",
+        float(found.statistic),
+        "",
+        f"{int(back.sum()):,} readmissions, chance of as much {found.pvalue:.2f}",
+    )
+
+
+def smoothing() -> Iterator[Result]:
+    """The error of a curve that is counted, and of one smoothed by a kernel of two days."""
+    random = np.random.default_rng(1)
+    days = np.arange(31)
+    truth = true_share(days)
+    mean, length = load_hospital().course.return_mean_days, LATEST - EARLIEST
+    for readmissions in (20, 50, 200, 2_000):
+        counted, smoothed = [], []
+        for _ in range(300):
+            drawn = random.random((readmissions, 1))
+            came = EARLIEST - mean * np.log1p(drawn * np.expm1(-length / mean))
+            counted.append((((came <= days).mean(axis=0) - truth) ** 2).mean())
+            low, high = norm.cdf((0 - came) / 2), norm.cdf((30 - came) / 2)
+            kernel = (norm.cdf((days - came) / 2) - low) / (high - low)
+            smoothed.append(((kernel.mean(axis=0) - truth) ** 2).mean())
+        yield figure(
+            f"error of a curve of {readmissions:,} readmissions, smoothed / counted",
+            float(np.sqrt(np.mean(smoothed) / np.mean(counted))),
+            "x",
+            f"counted: {np.sqrt(np.mean(counted)):.3f}",
+        )
 
 
 def calibration(test: JudgedStays, day: int, resamples: int) -> Iterator[Result]:
@@ -40,11 +82,16 @@ def calibration(test: JudgedStays, day: int, resamples: int) -> Iterator[Result]
     outcome = test.stays.outcome[home]
     left = test.curve.remaining(test.risk[home], day).value
     kept = test.risk[home]
+    all_stay = msgspec.structs.replace(test.curve, left=(0.0,) * len(test.curve.left))
+    without = all_stay.remaining(kept, day).value
 
     def measure(weights: FloatArray) -> dict[str, FloatArray]:
         return {
             "intercept": metrics.calibration_intercept(left, outcome, weights),
             "slope": metrics.calibration_slope(left, outcome, weights),
+            "intercept without other ends": metrics.calibration_intercept(
+                without, outcome, weights
+            ),
             "intercept without ageing": metrics.calibration_intercept(kept, outcome, weights),
         }
 
@@ -57,12 +104,9 @@ def calibration(test: JudgedStays, day: int, resamples: int) -> Iterator[Result]
     of = f"{int(outcome.sum()):,} of {len(outcome):,} come back later"
     yield _holds_zero(f"day {day}: calibration intercept (simulated)", found["intercept"], of)
     yield _within(f"day {day}: calibration slope", found["slope"], of)
-    yield figure(
-        f"day {day}: calibration intercept without ageing",
-        found["intercept without ageing"].value or 0.0,
-        "log-odds",
-        _interval(found["intercept without ageing"]),
-    )
+    for name in ("intercept without other ends", "intercept without ageing"):
+        value = found[name].value or 0.0
+        yield figure(f"day {day}: calibration {name}", value, "log-odds", _interval(found[name]))
     truth = true_remaining(test.true_risk[home], day, test.curve.left[day])
     yield figure(
         f"day {day}: mean of what is left, ours / the truth's",
@@ -72,18 +116,22 @@ def calibration(test: JudgedStays, day: int, resamples: int) -> Iterator[Result]
     )
 
 
+def true_share(day: npt.ArrayLike) -> FloatArray:
+    """The share of readmissions that the simulation has by a day: an exponential, cut."""
+    mean = load_hospital().course.return_mean_days
+    waited = np.clip(day, EARLIEST, LATEST) - EARLIEST
+    return np.asarray(np.expm1(-waited / mean) / np.expm1(-(LATEST - EARLIEST) / mean))
+
+
 def true_remaining(risk: FloatArray, day: float, left: float) -> FloatArray:
-    """By the simulation's own waiting time, an exponential cut at both ends.
+    """What is left of the true risks, by the simulation's own waiting time.
 
     Args:
         risk: the observable risk at discharge.
         day: since discharge.
         left: the share of the others who have died or come back as planned.
     """
-    mean = load_hospital().course.return_mean_days
-    waited = np.clip(day, EARLIEST, LATEST) - EARLIEST
-    come = np.expm1(-waited / mean) / np.expm1(-(LATEST - EARLIEST) / mean)
-    still = risk * (1 - come)
+    still = risk * (1 - true_share(day))
     return np.asarray(still / (still + (1 - risk) * (1 - left)))
 
 
