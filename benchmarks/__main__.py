@@ -25,6 +25,8 @@ NAMES = (
     "monitoring",
     "intervals",
     "quality",
+    "remaining",
+    "capacity",
     "fairness",
     "ablation",
 )
