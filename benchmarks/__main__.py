@@ -24,6 +24,8 @@ NAMES = (
     "monitoring",
     "intervals",
     "quality",
+    "remaining",
+    "capacity",
     "fairness",
     "ablation",
 )

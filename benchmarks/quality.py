@@ -6,7 +6,6 @@ medians taken, since one test set of some 2,800 stays moves a calibration slope 
 here says anything about real patients.
 """
 
-import csv
 import json
 import statistics
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.at_home import observable_risk
 from benchmarks.measuring import Result, at_least, at_most, figure
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
@@ -26,6 +26,7 @@ from training.simulated_hospital import simulate
 from training.split import split_stays
 from training.study import EvaluationRules, Study
 from training.study_data import StudyData
+from training.study_records import study_records
 from training.train import train
 from training.vocabulary import VocabularyRules
 
@@ -54,7 +55,7 @@ def run(folder: Path) -> list[Result]:
     ingest([records], store, profile)
     with open_store(store) as opened:
         data = study_data(opened, profile, CohortRules(), vocabulary=VocabularyRules())
-    truth = _observable_risk(records)
+        truth = observable_risk(records, study_records(opened, profile).pseudonyms)
     drivers = json.loads((records / "truth" / "drivers.txt").read_text(encoding="utf-8"))
     strongest = [each["features"] for each in drivers["drivers"][:5]]
     runs = [_trained(data, folder / f"mlruns{seed}", seed, truth, strongest) for seed in SPLITS]
@@ -116,15 +117,6 @@ def _strongest_features(mlruns: Path, rows: np.ndarray, most: int = 10) -> set[s
     contributions = np.array([each.contributions for each in model.explain_many(rows)])
     order = np.argsort(-contributions.std(axis=0))[:most]
     return {model.features[position].name for position in order}
-
-
-def _observable_risk(records: Path) -> dict[str, float]:
-    with (records / "truth" / "truth.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            line["encounter_id"]: float(line["observable_risk"])
-            for line in csv.DictReader(file)
-            if line["observable_risk"]
-        }
 
 
 def _ahead(name: str, lows: list[float]) -> Result:

@@ -14,6 +14,7 @@ docs/decisions/0012-risk-that-ages.md says how that was looked at.
 Pure numpy: the service loads it with the model (``training.risk_model``).
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -62,7 +63,7 @@ class ReturnCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise ValueError("the curve of returns has not a share for each day")
             if any(not 0 <= share <= 1 for share in shares):
                 raise ValueError("the curve of returns has a share outside of 0 to 1")
-            if any(later < earlier for earlier, later in zip(shares, shares[1:], strict=False)):
+            if any(later < earlier for earlier, later in pairwise(shares)):
                 raise ValueError("the curve of returns falls")
         if self.returned[0] != 0 or self.returned[-1] != 1:
             raise ValueError("the curve of returns does not go from 0 to 1")

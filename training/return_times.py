@@ -48,12 +48,13 @@ def return_curve(data: StudyData, *, resamples: int, seed: int) -> ReturnCurve |
 
     found = estimates(measure, data.subjects[known], resamples=resamples, seed=seed)
     intervals = [found[day].interval() for day in horizon.tolist()]
+    # A study has stays without a readmission, or no model could be calibrated.
     leaving = data.stays[LEAVING].to_numpy(dtype=np.float64)[~data.outcome]
     return ReturnCurve(
         returned=tuple(each.value or 0.0 for each in intervals),
         low=tuple(each.low or 0.0 for each in intervals),
         high=tuple(each.high or 0.0 for each in intervals),
-        left=tuple(_by_day(leaving, horizon).mean(axis=0).tolist()) if len(leaving) else (0.0,) * len(horizon),
+        left=tuple(_by_day(leaving, horizon).mean(axis=0).tolist()),
         readmissions=int(known.sum()),
     )
 

@@ -58,6 +58,12 @@ def monitor_tables(report: "MonitorReport", path: Path) -> Iterator[RenderableTy
                 for m in report.months[-_SHOWN:]
             ],
         )
+    if report.forecasts is not None:
+        check = report.forecasts
+        yield (
+            f"Past forecasts: {check.inside:,} of {check.unit_weeks:,} weeks of units within their "
+            f"95 % intervals; {check.expected:,.0f} readmissions expected, {check.observed:,} came."
+        )
     if report.drifted:
         yield table(
             f"Inputs that drifted: {len(report.drifted)} of {report.inputs}",

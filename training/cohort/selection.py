@@ -187,7 +187,9 @@ def _select_external(
                 own,
                 readmitted=readmitted,
                 days_to_readmission=days if readmitted else None,
-                days_to_leaving=None if readmitted else _days_to_leaving(timeline, stay, days, rules),
+                days_to_leaving=None
+                if readmitted
+                else _days_to_leaving(timeline, stay, days, rules),
             )
         )
     excluded["not_inpatient"] += len(named)

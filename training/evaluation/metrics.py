@@ -166,9 +166,14 @@ def net_benefit(
 
 
 def found_at_the_top(
-    score: FloatArray, outcome: BoolArray, weights: FloatArray, shares: Sequence[float]
+    score: FloatArray,
+    outcome: BoolArray | FloatArray,
+    weights: FloatArray,
+    shares: Sequence[float],
 ) -> FloatArray:
     """Readmissions among each share of the stays with the highest scores; shares x resamples.
+
+    Given probabilities in place of the outcome, the readmissions to be expected there.
 
     Of stays that tie across the boundary, the expected number under every order of them.
     """
@@ -193,7 +198,7 @@ def log_odds(probability: FloatArray) -> FloatArray:
 
 
 def _by_score(
-    score: FloatArray, outcome: BoolArray, weights: FloatArray
+    score: FloatArray, outcome: BoolArray | FloatArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Weight with and without the outcome at each distinct score, ascending."""
     order = np.argsort(score, kind="stable")
@@ -201,7 +206,7 @@ def _by_score(
     sorted_weights, sorted_outcome = weights[:, order], outcome[order]
     return (
         np.add.reduceat(sorted_weights * sorted_outcome, starts, axis=1),
-        np.add.reduceat(sorted_weights * ~sorted_outcome, starts, axis=1),
+        np.add.reduceat(sorted_weights * (1 - sorted_outcome), starts, axis=1),
     )
 
 

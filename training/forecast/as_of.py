@@ -102,7 +102,8 @@ def forecast_of(
     curve, overdispersion = what_it_takes(model)
     if not profile.calendar:
         raise StudyError(
-            f"the profile '{profile.name}' shifts dates per patient: coming weeks mean nothing there"
+            f"the profile '{profile.name}' shifts dates per patient: coming weeks "
+            "mean nothing there"
         )
     records = study_records(store, profile)
     moment = end_of_data(records)

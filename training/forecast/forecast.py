@@ -8,7 +8,7 @@ when they go home.
 
 The interval holds chance (Poisson binomial for those at home, Poisson for those to come), times the
 overdispersion of the training stays, and how well so few discharges tell their rate. It does not
-hold that a unit may close, or that a model may no longer be calibrated: ``readmit monitor`` compares
+hold that a unit may close, or that a model is no longer calibrated: ``readmit monitor`` compares
 past forecasts with what came.
 """
 
@@ -38,6 +38,8 @@ class UnitWeek(msgspec.Struct, frozen=True):
     to_come: float
     """Of patients whose discharge is still to come: a rate, no list of people."""
     expected: float
+    deviation: float
+    """Standard deviation of the count."""
     low: int
     high: int
     """Within which 95 % of such weeks lie."""
@@ -102,7 +104,9 @@ def _unit_week(
         variance += to_come**2 * float((probability**2).sum() / probability.sum() ** 2)
     expected = float(known.sum()) + to_come
     low, high = count_interval(expected, variance)
-    return UnitWeek(unit, week, float(known.sum()), to_come, expected, low, high)
+    return UnitWeek(
+        unit, week, float(known.sum()), to_come, expected, float(np.sqrt(variance)), low, high
+    )
 
 
 def _returning_in_week(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from training.findings import Measures
 from training.monitoring.drift import PopulationStability
-from training.monitoring.findings import Alert, FeatureDrift, Level, ScoreDrift
+from training.monitoring.findings import Alert, FeatureDrift, ForecastCheck, Level, ScoreDrift
 from training.monitoring.unit_change import UnitChange
 from training.risk_model import Interval, Reference
 from training.study import Monitoring
@@ -18,6 +18,13 @@ from training.words import interval, measure_name, number, percent
 SIGNIFICANT = 0.05
 """Chance of a false alert over all inputs together."""
 
+FORECASTS_OFF = 0.01
+"""Chance below which past forecasts count as off. Weeks of a unit resemble each other a little, and
+at 5 % one period of twenty would be called into question for nothing."""
+FORECASTS_APART = 0.1
+"""Share of the expected total by which readmissions must be off: over a long period the slightest
+difference is no chance, and nobody plans otherwise for it."""
+
 _INPUTS = (
     "Ask whether coding, a device, an interface, the patients, or how far back the records reach "
     "have changed since training; look at the feature's values by month and site."
@@ -25,6 +32,10 @@ _INPUTS = (
 _MISSING = (
     "See readmit coverage for refused units and unknown codes; ask whether the test is still "
     "ordered and still sent."
+)
+_FORECASTS = (
+    "Look at the weeks and units of the readmissions: a surge, a unit that opened or closed, a "
+    "model that is no longer calibrated. Until it is explained, plan with wider margins."
 )
 _UNIT = (
     "Ask the laboratory which unit it sends, and since when; correct the interface or add the "
@@ -184,6 +195,29 @@ def estimate_alerts(estimate: Measures, test: Measures, rules: Monitoring) -> It
                 f"in the test it was {number(then.value)}. Outcomes are not known yet."
             )
             yield Alert("warning", "estimated auroc", sentence, _SCORES)
+
+
+def forecast_alerts(check: ForecastCheck | None) -> Iterator[Alert]:
+    """Whether past forecasts held less than they said, or were too high or too low on the whole.
+
+    A surge of a few weeks may leave most weeks of a long period within their intervals and show in
+    the total alone.
+    """
+    if check is None:
+        return
+    total_off = abs(check.observed - check.expected) >= FORECASTS_APART * check.expected
+    too_few_held = check.chance < FORECASTS_OFF
+    if not too_few_held and not (total_off and check.chance_of_total < FORECASTS_OFF):
+        return
+    share = percent(check.inside / check.unit_weeks, 0)
+    yield Alert(
+        "alert",
+        "forecasts",
+        f"Of {check.unit_weeks:,} past forecasts of a unit's week {share} held what came, where "
+        f"95 % should; {number(check.expected, 0)} readmissions were expected and "
+        f"{check.observed:,} came.",
+        _FORECASTS,
+    )
 
 
 def _beyond(measure: Interval, low: float | None, high: float | None) -> Level | None:

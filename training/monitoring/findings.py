@@ -15,7 +15,7 @@ class Alert(msgspec.Struct, frozen=True):
 
     level: Level
     about: str
-    """A feature, a concept, ``scores``, a measure, or ``profile``."""
+    """A feature, a concept, ``scores``, a measure, ``forecasts`` or ``profile``."""
     sentence: str
     look_at: str
     """What to look at first."""
@@ -63,6 +63,20 @@ class Month(msgspec.Struct, frozen=True):
     high: float
     """Between which 95 % of months lie that only chance, and what months usually differ by, move
     away from the expected."""
+
+
+class ForecastCheck(msgspec.Struct, frozen=True):
+    """Past forecasts of units and weeks against what came."""
+
+    unit_weeks: int
+    inside: int
+    """Of them, within the 95 % interval of their forecast."""
+    expected: float
+    observed: int
+    chance: float
+    """Probability of as many outside, or more, if the intervals held 95 %."""
+    chance_of_total: float
+    """Probability of a total as far from the expected, either way, if the forecasts were right."""
 
 
 class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +130,10 @@ class MonitorReport(msgspec.Struct, frozen=True, kw_only=True):
     estimate_assumes: str = ""
     """What must hold for the estimate to do so."""
     months: tuple[Month, ...] = ()
+    remaining_risk: bool = False
+    """Whether the model also gives the risk that is left after days at home."""
+    forecasts: ForecastCheck | None = None
+    """None where the model makes none, dates are shifted, or too few weeks have passed."""
     alerts: tuple[Alert, ...] = ()
 
     @property

@@ -14,13 +14,15 @@ from training.findings import Measures
 from training.monitoring.alerts import (
     drifted_features,
     estimate_alerts,
+    forecast_alerts,
     input_alerts,
     performance_alerts,
     profile_alerts,
     score_alerts,
 )
 from training.monitoring.drift import population_stability, score_stability
-from training.monitoring.findings import MonitorReport, ScoreDrift
+from training.monitoring.findings import ForecastCheck, MonitorReport, ScoreDrift
+from training.monitoring.past_forecasts import check_forecasts
 from training.monitoring.performance import ASSUMPTION, by_month, estimated, measured
 from training.monitoring.period import PeriodStays, Progress, stays_of_period
 from training.monitoring.unit_change import (
@@ -127,6 +129,7 @@ def monitor(
             )
             if profile.calendar
             else (),
+            forecasts=_forecasts(model, stays, risks, bounds[1]),
         ),
         profile,
         model,
@@ -173,6 +176,7 @@ def _facts(
         matured=int(stays.matured.sum()),
         readmissions=int(stays.outcome[stays.matured].sum()),
         inputs=len(model.features),
+        remaining_risk=model.reference.returns is not None,
     )
 
 
@@ -228,6 +232,15 @@ def _performance(model: RiskModel, study: Study, stays: PeriodStays, risks: Floa
     )
 
 
+def _forecasts(
+    model: RiskModel, stays: PeriodStays, risks: FloatArray, until: int | None
+) -> ForecastCheck | None:
+    curve, overdispersion = model.reference.returns, model.reference.overdispersion
+    if curve is None or overdispersion is None:
+        return None
+    return check_forecasts(stays, risks, curve=curve, overdispersion=overdispersion, until=until)
+
+
 def _unit_changes(
     store: StudyRecords,
     profile: SiteProfile,
@@ -271,6 +284,7 @@ def _judged(
         *profile_alerts(model.reference.profile, profile.name),
         *performance_alerts(report.performance, report.test, rules),
         *(() if report.performance else estimate_alerts(report.estimate, report.test, rules)),
+        *forecast_alerts(report.forecasts),
         *(() if report.scores is None else score_alerts(report.scores, rules)),
         *input_alerts(report.drifted, report.unit_changes, concepts, descriptions, rules),
     ]

@@ -75,6 +75,8 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     """Empty where too few outcomes are known."""
     flattered: bool = False
     """Whether stays from the time of training are among those that were measured."""
+    remaining_risk: bool = False
+    """Whether care teams also see what is left of a risk after days at home."""
 
 
 def transparency(
@@ -114,6 +116,7 @@ def transparency(
         tables=tables,
         measures=_measures(report, smallest),
         flattered=report.flattered,
+        remaining_risk=report.remaining_risk,
     )
 
 

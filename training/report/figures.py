@@ -6,6 +6,7 @@ cannot differ from the tables beside them. The rest was drawn when the model was
 
 from dataclasses import dataclass
 
+import numpy as np
 from markupsafe import Markup
 
 from training.findings import Evaluation, Fairness
@@ -17,6 +18,7 @@ from training.report.pictures import inline_svg
 from training.words import PEERS, count, listed, measured, number, percent, threshold
 
 SIMULATED = "Simulated records."
+_WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,26 @@ def calibration_figure(run: RunArtifacts) -> Figure:
         )
     drawn = plots.calibration_curve(run.evaluation.calibration, source_line(run))
     return _figure(run, "calibration", drawn, "Calibration", words)
+
+
+def returns_figure(run: RunArtifacts) -> Figure | None:
+    """When readmissions happen; None where the model does not know."""
+    curve = run.reference.returns
+    if curve is None:
+        return None
+    share, low, high = (
+        percent(float(np.interp(_WEEK, np.arange(len(each)), each)))
+        for each in (curve.returned, curve.low, curve.high)
+    )
+    words = (
+        f"Share of {count(curve.readmissions)} readmissions of training stays that had happened by "
+        f"each day, with its 95 % interval: {share} ({low} to {high}) within a week. The broken "
+        "line is the share of the other patients who had died or come back as planned."
+    )
+    kind = "simulated" if run.simulated else run.facts.profile
+    source = f"{count(curve.readmissions)} readmissions of training stays, {kind} records"
+    drawn = plots.returns_curve(curve, source)
+    return _figure(run, "returns", drawn, "When readmissions happen", words)
 
 
 def decision_figure(run: RunArtifacts) -> Figure | None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from training.drawing import COLOURS, figure, svg
 from training.findings import CalibrationCurve, Grouping, NetBenefit
+from training.return_curve import ReturnCurve
 from training.risk_model import Interval
 from training.study_data import BoolArray, FloatArray
 
@@ -99,6 +100,35 @@ def calibration_curve(curve: CalibrationCurve, source: str) -> str:
     axes.plot([0, top], [0, top], color="grey", linestyle=":", linewidth=1, label="ideal")
     axes.set(xlabel="predicted risk", ylabel="observed readmissions", xlim=(0, top), ylim=(0, top))
     axes.legend(loc="upper left", frameon=False)
+    return svg(drawn)
+
+
+def returns_curve(curve: ReturnCurve, source: str) -> str:
+    """What share of the readmissions has happened by each day, with its band, and who left.
+
+    Args:
+        curve: as the model keeps it.
+        source: what the records are, shown under the title.
+
+    """
+    drawn, axes = figure("When readmissions happen", source)
+    days = np.arange(curve.horizon_days + 1)
+    axes.fill_between(days, curve.low, curve.high, color=COLOURS[0], alpha=0.15, linewidth=0)
+    axes.plot(days, curve.returned, color=COLOURS[0], label="of those readmitted, back by then")
+    axes.plot(
+        days,
+        curve.left,
+        color=COLOURS[1],
+        linestyle="--",
+        label="of the others, died or back as planned",
+    )
+    axes.set(
+        xlabel="days since discharge",
+        ylabel="share of patients",
+        xlim=(0, curve.horizon_days),
+        ylim=(0, 1.02),
+    )
+    axes.legend(loc="center right", frameon=False)
     return svg(drawn)
 
 

@@ -81,6 +81,7 @@ def _sections(run: RunArtifacts) -> dict[str, Any]:
         ),
         "calibration": figures.calibration_figure(run),
         "calibration_table": performance_tables.calibration_table(evaluation),
+        "returns": figures.returns_figure(run),
         "decision": figures.decision_figure(run),
         "decision_table": performance_tables.decision_table(evaluation.net_benefit),
         "capacities": performance_tables.capacity_table(evaluation.capacities),

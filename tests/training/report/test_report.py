@@ -19,6 +19,7 @@ SECTIONS = [
     "Whose stays count",
     "How well it tells stays apart",
     "Calibration",
+    "When readmissions happen",
     "Decision curve",
     "What a ward gets from it",
     "For whom it works",
@@ -63,6 +64,7 @@ def test_plots_of_training_stand_where_a_reader_looks_for_them(page):
         "roc",
         "precision-recall",
         "calibration",
+        "returns",
         "decision",
         "forest-auroc",
         "forest-calibration-intercept",
@@ -72,6 +74,21 @@ def test_plots_of_training_stand_where_a_reader_looks_for_them(page):
         "shap-dependence-female",
         "learning-curve",
     ]
+
+
+def test_the_curve_of_returns_is_drawn_with_its_band_and_told_in_words(page):
+    assert 'id="plot-returns"' in page
+    assert "655 readmissions of training stays" in page
+    # F(7) of the curve that was made up, with its interval.
+    assert "50.4 % (46.5 % to 54.2 %) within a week" in re.sub(r"[\u202f\xa0]", " ", page)
+    assert "1.20 times as much as by chance alone" in page
+
+
+def test_a_model_that_does_not_know_when_readmissions_happen_says_so(tmp_path):
+    made = Made(returns=None)
+    text = render_report(read_run(made.write(tmp_path / "run")))
+    assert 'id="plot-returns"' not in text
+    assert "Its risks do not age" in text
 
 
 def test_the_same_artifacts_give_the_same_page(run_artifacts, page):
