@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from records import concept, encounter, ingested, lab, left_for, ndjson, patient, timeline
 
+from fhir_mappings.attributes import ATTRIBUTES, attributes
 from fhir_mappings.features.declaration import declared_features
 from fhir_mappings.features.engine import View
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
-from fhir_mappings.attributes import ATTRIBUTES, attributes
 from training.cohort.selection import CohortRules
 from training.dataset import study_data
 from training.study_records import number_of

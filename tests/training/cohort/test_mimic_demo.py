@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 from records import RECORDS, needs_records
 
+from fhir_mappings.attributes import attributes
 from fhir_mappings.features.engine import View
 from fhir_mappings.ingest import ingest
 from fhir_mappings.profiles import load_profile
 from fhir_mappings.store import open_store
-from fhir_mappings.attributes import attributes
 from training.cohort.selection import CohortRules
 from training.dataset import select_cohort, timelines
 
