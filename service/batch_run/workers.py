@@ -1,6 +1,8 @@
 """Chunks side by side: processes that score, while one writes."""
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -70,7 +72,16 @@ def _in_order(pool: ProcessPoolExecutor, chunks: list[Chunk], at_once: int) -> I
 
 def _begin(bench: Bench, folder: Path) -> None:
     global _place
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     _place = _Place(bench, open_state(folder))
+
+
+def _end_with_the_run() -> None:
+    """Where the run is killed nobody tells its processes: they would wait for work for ever."""
+    run = multiprocessing.parent_process()
+    assert run is not None  # noqa: S101  this is a process that was started
+    run.join()
+    os._exit(1)
 
 
 def _score(chunk: Chunk) -> Made:
