@@ -349,6 +349,24 @@ def test_the_start_page_is_limited_as_the_rest_is(client_with: Start, still: lis
     assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
 
 
+def test_a_page_that_is_refused_says_the_same_in_its_headers_as_a_problem(
+    normal: Start, client_with: Start, still: list[float]
+) -> None:
+    page = {"Accept": "text/html"}
+    for asked in (page, {}):
+        unknown = normal().post("/sign-out", headers=asked)
+        assert unknown.status_code == 401
+        assert unknown.headers["www-authenticate"] == "Bearer"
+    client = client_with(requests_per_minute=1)
+    assert client.get("/", headers=page).status_code == 200
+    still[0] += 20
+    for asked in (page, {}):
+        refused = client.get("/", headers=asked)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "40"
+        assert refused.headers["content-type"].startswith("text/html") is bool(asked)
+
+
 def test_an_address_cannot_be_feigned_to_guess_on(normal: Start, still: list[float]) -> None:
     client = normal(failed_identifications_per_minute=2)
     answers = [
