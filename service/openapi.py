@@ -16,7 +16,7 @@ from service.fhir_out import outcome
 from service.identity.access import Requirement, accesses
 from service.identity.purpose import HEADER
 from service.identity.roles import Purpose
-from service.problems import MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem, outcome_of
+from service.problems import CHALLENGE, MEDIA_TYPE, RETRY_AFTER_SECONDS, Problem, outcome_of
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -88,6 +88,13 @@ def problems(*statuses: int, limited: bool = True) -> dict[int | str, dict[str, 
                     "example": msgspec.to_builtins(examples.problem(status)),
                 }
             },
+        }
+    if 401 in documented:
+        documented[401]["headers"] = {
+            "WWW-Authenticate": {
+                "description": "What would be taken; not what was wrong.",
+                "schema": {"type": "string", "example": CHALLENGE},
+            }
         }
     for status in documented.keys() & {429, 503}:
         documented[status]["headers"] = {

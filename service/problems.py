@@ -25,6 +25,10 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 """What a 503 asks its caller to wait: as long as recovery from an outage may take."""
 
+CHALLENGE: Final = "Bearer"
+"""What a 401 asks for (RFC 6750, section 3). Bare: section 3.1 has a code for what is wrong, and a
+probe would learn from it."""
+
 _log = logger("readmit.problems")
 
 _DETAILS = {
@@ -106,8 +110,7 @@ def answer(problem: Problem, headers: dict[str, str] | None = None, *, path: str
     fhir = outcome.is_fhir(path)
     sent = dict(headers or {})
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        # Bare: RFC 6750, section 3.1 has a code for what is wrong, and a probe would learn from it.
-        sent["WWW-Authenticate"] = "Bearer"
+        sent["WWW-Authenticate"] = CHALLENGE
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         sent["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(
@@ -120,8 +123,12 @@ def answer(problem: Problem, headers: dict[str, str] | None = None, *, path: str
 
 def refusal(error: ReadmitError, path: str) -> Response:
     """Answer one of our own errors; one of too much in a minute says how long to wait."""
-    headers = {"Retry-After": str(error.seconds)} if isinstance(error, RateError) else None
-    return answer(problem_of(error), headers, path=path)
+    return answer(problem_of(error), _waiting(error), path=path)
+
+
+def _waiting(error: ReadmitError) -> dict[str, str]:
+    """How long to wait, where too much was asked in a minute (RFC 6585, section 4)."""
+    return {"Retry-After": str(error.seconds)} if isinstance(error, RateError) else {}
 
 
 def unexpected(error: Exception, path: str) -> Response:
@@ -156,7 +163,11 @@ def install(app: FastAPI, as_page: Callable[[Request, Problem], Response | None]
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, ReadmitError)  # noqa: S101  the type that it is registered for
-        return as_page(request, problem_of(error)) or refusal(error, request.scope["path"])
+        page = as_page(request, problem_of(error))
+        if page is None:
+            return refusal(error, request.scope["path"])
+        page.headers.update(_waiting(error))
+        return page
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  the type that it is registered for

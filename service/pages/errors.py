@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from service.fhir_out.outcome import is_fhir
 from service.identity.sessions import cookies_of, drop_cookies
 from service.pages.page import TAG, page
-from service.problems import RETRY_AFTER_SECONDS, Problem
+from service.problems import CHALLENGE, RETRY_AFTER_SECONDS, Problem
 
 _ADVICE: Final[Mapping[int, str]] = {
     401: "You are not signed in, or were away for so long that you were signed out.",
@@ -40,6 +40,10 @@ def error_page(request: Request, problem: Problem) -> Response | None:
     )
     if problem.status == UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if problem.status == UNAUTHORIZED:
+        # A 401 says what would be taken, to browsers too (RFC 9110, section 15.5.2). They know no
+        # dialog for this one, and go by the link.
+        response.headers["WWW-Authenticate"] = CHALLENGE
     if problem.status == UNAUTHORIZED and cookies_of(request):
         # What did not identify anybody will not do so next time; it would only stand in the way.
         # But a cookie that was not sent may be a good one: browsers hold it back (SameSite) from a

@@ -349,6 +349,29 @@ def test_the_start_page_is_limited_as_the_rest_is(client_with: Start, still: lis
     assert [client.get("/").status_code for _ in range(3)] == [200, 200, 429]
 
 
+@pytest.mark.parametrize("asked", [{"Accept": "text/html"}, {}])
+def test_who_is_not_identified_is_told_what_would_be_taken(
+    normal: Start, asked: dict[str, str]
+) -> None:
+    unknown = normal().request("POST", "/sign-out", headers=asked)
+    assert unknown.status_code == 401
+    assert unknown.headers["www-authenticate"] == "Bearer"
+    assert unknown.headers["content-type"].startswith("text/html") is bool(asked)
+
+
+@pytest.mark.parametrize("asked", [{"Accept": "text/html"}, {}])
+def test_a_person_who_opens_pages_too_often_is_told_how_long_to_wait_as_a_program_is(
+    client_with: Start, still: list[float], asked: dict[str, str]
+) -> None:
+    client = client_with(requests_per_minute=1)
+    assert client.get("/", headers=asked).status_code == 200
+    still[0] += 20
+    refused = client.get("/", headers=asked)
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"] == "40"
+    assert refused.headers["content-type"].startswith("text/html") is bool(asked)
+
+
 def test_an_address_cannot_be_feigned_to_guess_on(normal: Start, still: list[float]) -> None:
     client = normal(failed_identifications_per_minute=2)
     answers = [
