@@ -5,9 +5,9 @@ it, on the same two cores, fifty times a second for a minute. Each call is about
 that each gets its card. The records are real Synthea charts; the model was trained on the simulated
 hospital, and the playbook shows a card from the lowest band on, since what is timed is a card.
 
-``READMIT_BENCHMARK_DATABASE`` names another database than a new SQLite file (PostgreSQL, brought up
-to date), ``READMIT_BENCHMARK_PROCESSES`` more than one process on it, and
-``READMIT_BENCHMARK_SECONDS`` another length than a minute.
+``BENCHMARK_DATABASE`` names another database than a new SQLite file (PostgreSQL, brought up
+to date), ``BENCHMARK_PROCESSES`` more than one process on it, and
+``BENCHMARK_SECONDS`` another length than a minute.
 """
 
 import asyncio
@@ -105,7 +105,7 @@ def run(folder: Path) -> list[Result]:
     """Train, start the service, call it, and take the time apart."""
     mlruns = trained(folder)
     chosen, profile = charts(folder)
-    seconds = int(os.environ.get("READMIT_BENCHMARK_SECONDS", SECONDS))
+    seconds = int(os.environ.get("BENCHMARK_SECONDS", SECONDS))
     ehrs = [EHR("ES384"), EHR("RS384")]
     with published(*ehrs):
         environment = _installation(folder, mlruns, profile.name, ehrs)
@@ -301,7 +301,7 @@ def _installation(folder: Path, mlruns: Path, profile: str, ehrs: Sequence[EHR])
         "READMIT_ISSUERS": str(folder / "issuers.toml"),
         "READMIT_PLAYBOOK": str(folder / "playbook.toml"),
         "READMIT_KEY_FILE": str(folder / "readmit.keys"),
-        "READMIT_DATABASE": os.environ.get("READMIT_BENCHMARK_DATABASE", database),
+        "READMIT_DATABASE": os.environ.get("BENCHMARK_DATABASE", database),
         "READMIT_AUDIT_ANCHOR": str(folder / "audit-anchor"),
         "READMIT_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
         "READMIT_MLRUNS": str(mlruns),
@@ -315,7 +315,7 @@ def _installation(folder: Path, mlruns: Path, profile: str, ehrs: Sequence[EHR])
 def _services(environment: dict[str, str]) -> Iterator[list[str]]:
     """The service, in as many processes as are wanted: their addresses."""
     first = int(environment["READMIT_PUBLIC_URL"].rpartition(":")[2])
-    wanted = int(os.environ.get("READMIT_BENCHMARK_PROCESSES", "1"))
+    wanted = int(os.environ.get("BENCHMARK_PROCESSES", "1"))
     with ExitStack() as stack:
         urls = []
         for port in (first, *(free_port() for _ in range(wanted - 1))):
