@@ -7,7 +7,7 @@ PATIENTS ?= 5000
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-all lint format bench lock clean
+.PHONY: help demo docs conformance test test-all lint format bench lock clean
 
 help: ## List what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ docs: $(VENV)/runtime ## Make the generated pages of docs/ and the schema of the
 	$(BIN)/python -m service.identity.matrix > docs/reference/authorisation.md
 	$(BIN)/python -m service.settings_reference > docs/reference/settings.md
 	$(BIN)/python -c 'from training.model_card import card_schema; print(card_schema(), end="")' > training/model_card/model-card.schema.json
+
+conformance: $(VENV)/development ## Run the conformance suites and write their results into docs/conformance
+	$(BIN)/python tests/fixtures/conformance_pages.py
 
 lock: ## Pin direct and indirect dependencies with hashes (needs uv on the path)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-header --no-annotate --extra build pyproject.toml -o requirements.lock

@@ -7,6 +7,7 @@ audit; it is said to be unknown rather than left out.
 """
 
 import base64
+import json
 import os
 from collections.abc import Callable
 from contextlib import closing
@@ -269,7 +270,7 @@ def _entities(row: Row, keys: Keys, *, query: bool) -> list[Json]:
                 "what": {"reference": f"Patient/{patient}"},
             }
         )
-    details = msgspec.json.decode(row.details, type=dict[str, str | int | None])
+    details = msgspec.json.decode(row.details, type=dict[str, str | int | bool | None])
     if query:
         # The route as it is declared: what stood in the address itself is not kept.
         asked = base64.b64encode((row.route or "").encode()).decode()
@@ -285,7 +286,7 @@ def _entities(row: Row, keys: Keys, *, query: bool) -> list[Json]:
     return entities
 
 
-def _data(row: Row, details: dict[str, str | int | None]) -> Json:
+def _data(row: Row, details: dict[str, str | int | bool | None]) -> Json:
     score = details.get("score_id")
     data: Json = {
         "type": _coding((ENTITY_TYPE, "2", "System Object")),
@@ -295,7 +296,7 @@ def _data(row: Row, details: dict[str, str | int | None]) -> Json:
         else {"reference": f"RiskAssessment/{score}"},
     }
     stated = [
-        {"type": name, "valueString": str(value)}
+        {"type": name, "valueString": value if isinstance(value, str) else json.dumps(value)}
         for name, value in details.items()
         if value is not None
     ]

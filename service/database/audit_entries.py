@@ -36,7 +36,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
+# Made once: to build a statement takes longer than to run it.
+_APPEND: Final = insert(AUDIT_ENTRIES)
+_MOVE_HEAD: Final = update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)
 _HEAD: Final = select(AUDIT_HEAD.c.number, AUDIT_HEAD.c.hash).where(AUDIT_HEAD.c.id == 1)
+_HEAD_HELD: Final = _HEAD.with_for_update()
 
 
 def hold_head(connection: Connection) -> tuple[int, str]:
@@ -45,7 +49,7 @@ def hold_head(connection: Connection) -> tuple[int, str]:
     Raises:
         LookupError: if somebody removed the row that says it.
     """
-    return _one_head(connection, _HEAD.with_for_update())
+    return _one_head(connection, _HEAD_HELD)
 
 
 def head(connection: Connection) -> tuple[int, str]:
@@ -71,13 +75,11 @@ def append(connection: Connection, rows: list[Row]) -> None:
         LookupError: if there is such an entry already: the head was moved back, or forged.
     """
     try:
-        connection.execute(insert(AUDIT_ENTRIES), [msgspec.structs.asdict(row) for row in rows])
+        connection.execute(_APPEND, [msgspec.structs.asdict(row) for row in rows])
     except IntegrityError:
         raise LookupError("the audit goes on behind the end that its head names") from None
     last = rows[-1]
-    connection.execute(
-        update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1).values(number=last.number, hash=last.hash)
-    )
+    connection.execute(_MOVE_HEAD, {"number": last.number, "hash": last.hash})
 
 
 def entries(

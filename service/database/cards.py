@@ -1,12 +1,23 @@
 """Cards that an EHR was given, and what it said became of them."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, insert, select
+from sqlalchemy import ColumnElement, Connection, Insert, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from service.database.tables import CARD_FEEDBACK, SCORES, SHOWN_CARDS
+
+# Made once: to build a statement takes longer than to run it.
+_SHOWN: Final = insert(SHOWN_CARDS)
+_FEEDBACK: Final = insert(CARD_FEEDBACK)
+_LAST_OF_STAY: Final = (
+    select(SHOWN_CARDS)
+    .where(SHOWN_CARDS.c.stay_index == bindparam("stay"))
+    .order_by(SHOWN_CARDS.c.number.desc())
+    .limit(1)
+)
 
 
 class ShownCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +74,7 @@ class CardOfPeriod(msgspec.Struct, frozen=True, kw_only=True):
 
 def last_of_stay(connection: Connection, stay_index: str) -> ShownCard | None:
     """The card that was shown last for a stay; None before the first."""
-    found = connection.execute(
-        select(SHOWN_CARDS)
-        .where(SHOWN_CARDS.c.stay_index == stay_index)
-        .order_by(SHOWN_CARDS.c.number.desc())
-        .limit(1)
-    ).one_or_none()
+    found = connection.execute(_LAST_OF_STAY, {"stay": stay_index}).one_or_none()
     return None if found is None else ShownCard(**found._mapping)
 
 
@@ -80,12 +86,12 @@ def shown(connection: Connection, card: str) -> ShownCard | None:
 
 def enter_shown(connection: Connection, card: ShownCard) -> bool:
     """Enter a card; False where another process was first with this number of the stay."""
-    return _enter(connection, SHOWN_CARDS, card)
+    return _enter(connection, _SHOWN, card)
 
 
 def enter_feedback(connection: Connection, feedback: Feedback) -> bool:
     """Enter what became of a card; False where the same was reported before."""
-    return _enter(connection, CARD_FEEDBACK, feedback)
+    return _enter(connection, _FEEDBACK, feedback)
 
 
 def of_period(connection: Connection, since: int, until: int) -> list[CardOfPeriod]:
@@ -130,11 +136,11 @@ def _shown_in(since: int, until: int) -> tuple[ColumnElement[bool], ...]:
     return (SHOWN_CARDS.c.shown_at >= since, SHOWN_CARDS.c.shown_at < until)
 
 
-def _enter(connection: Connection, table: Table, row: msgspec.Struct) -> bool:
+def _enter(connection: Connection, insertion: Insert, row: msgspec.Struct) -> bool:
     try:
         # A savepoint: after a refused row, PostgreSQL takes nothing more in the same transaction.
         with connection.begin_nested():
-            connection.execute(insert(table).values(msgspec.structs.asdict(row)))
+            connection.execute(insertion, msgspec.structs.asdict(row))
     except IntegrityError:
         return False
     return True

@@ -100,21 +100,30 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, on_disk: bool = True) -> Iterator[Connection]:
         """A transaction: committed at the end of the block, undone if it raises.
+
+        Args:
+            on_disk: wait until it is on the disk, so that no power failure takes it back. Without,
+                every process sees it at once, and it reaches the disk with the next one that waits:
+                both databases write one log, in order (SQLite, "Write-Ahead Logging"; PostgreSQL,
+                "Asynchronous Commit"). It is for what means nothing without a later transaction.
 
         Raises:
             DatabaseError: if the database cannot be reached or written.
         """
         if self._one_writer is None:
             with _named_errors(), self._engine.begin() as connection:
+                if not on_disk:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield connection
             return
         if not self._one_writer.acquire(timeout=BUSY_SECONDS):
             raise DatabaseError("the database is busy")
         try:
             with _named_errors(), self._engine.connect() as plain:
-                connection = plain.execution_options(readmit_writes=True)
+                how = "FULL" if on_disk else "NORMAL"
+                connection = plain.execution_options(readmit_writes=how)
                 with connection.begin():
                     yield connection
         finally:
@@ -182,8 +191,13 @@ def _engine(url: URL, password: str | None) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("readmit_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        writes = connection.get_execution_options().get("readmit_writes")
+        if writes is None:
+            connection.exec_driver_sql("BEGIN")
+            return
+        # Each time: the connection may come from a transaction of the other kind.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {writes}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 

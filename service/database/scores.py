@@ -1,11 +1,15 @@
 """The scores that were given: kept once, never changed, found by their id or by their patient."""
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_
 
 from service.database.tables import SCORES
+
+# Made once: to build a statement takes longer than to run it.
+_KEEP: Final = insert(SCORES)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def keep(connection: Connection, row: Row) -> None:
     """Keep a score."""
-    connection.execute(insert(SCORES).values(msgspec.structs.asdict(row)))
+    connection.execute(_KEEP, msgspec.structs.asdict(row))
 
 
 def keep_many(connection: Connection, rows: Sequence[Row]) -> None:

@@ -1,11 +1,15 @@
 """Tokens that may be used once and were: one row each, until they have expired anyway."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, bindparam, delete, insert
 from sqlalchemy.exc import IntegrityError
 
 from service.database.tables import SEEN_TOKENS
+
+# Made once: to build a statement takes longer than to run it.
+_ENTER: Final = insert(SEEN_TOKENS)
+_EXPIRED: Final = delete(SEEN_TOKENS).where(SEEN_TOKENS.c.until < bindparam("now"))
 
 
 class SeenToken(NamedTuple):
@@ -22,11 +26,11 @@ def enter(connection: Connection, token: SeenToken, now: int) -> bool:
 
     What has expired by ``now`` (microseconds UTC) is deleted on the way.
     """
-    connection.execute(delete(SEEN_TOKENS).where(SEEN_TOKENS.c.until < now))
+    connection.execute(_EXPIRED, {"now": now})
     try:
         # A savepoint: after a refused row, PostgreSQL takes nothing more in the same transaction.
         with connection.begin_nested():
-            connection.execute(insert(SEEN_TOKENS).values(token._asdict()))
+            connection.execute(_ENTER, token._asdict())
     except IntegrityError:
         return False
     return True

@@ -1,8 +1,9 @@
 """In which format FHIR is answered: as JSON alone."""
 
+import re
 from typing import Annotated, Final
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from fhir_mappings.errors import ReadmitError
 from service.fhir_out.outcome import MEDIA_TYPE
@@ -18,19 +19,41 @@ class FormatError(ReadmitError):
     title = "Not in this format"
 
 
+_RANGES: Final = frozenset({MEDIA_TYPE, "application/json", "application/*", "*/*"})
+"""What of an ``Accept`` header takes JSON."""
+
+
 def json_alone(
+    request: Request,
     wanted: Annotated[
         str | None,
         Query(alias="_format", description="JSON alone.", examples=["json"]),
     ] = None,
 ) -> None:
-    """Refuse a ``_format`` that is not JSON's: it overrides ``Accept`` (R4, RESTful API).
+    """Refuse what wants no JSON: by ``_format``, which overrides ``Accept``, or by that.
+
+    Source: R4, RESTful API, "Content Types and encodings".
 
     Raises:
-        FormatError: if it is another.
+        FormatError: if it wants another format.
     """
-    if wanted is not None and wanted not in _FORMATS:
-        raise FormatError("_format: FHIR is answered as JSON alone")
+    if wanted is not None:
+        if wanted not in _FORMATS:
+            raise FormatError("_format: FHIR is answered as JSON alone")
+    elif not _takes_json(",".join(request.headers.getlist("accept"))):
+        raise FormatError("Accept: FHIR is answered as JSON alone")
+
+
+def _takes_json(accept: str) -> bool:
+    """Whether an ``Accept`` header takes JSON, or is empty (RFC 9110, section 12.5.1)."""
+    if not accept.strip():
+        return True
+    for one in accept.split(","):
+        media_range, *parameters = (part.strip().lower() for part in one.split(";"))
+        refused = any(re.fullmatch(r"q=0(\.0{0,3})?", part) for part in parameters)
+        if media_range in _RANGES and not refused:
+            return True
+    return False
 
 
 class FHIR(Response):

@@ -109,6 +109,8 @@ class TokenEndpoint:
             refuse("issuer")
         if form.get("client_id", claims.iss) != claims.iss:
             refuse("issuer")
+        if assertion.header.kid is None:
+            refuse("header")  # REQUIRED: "Client Confidential Asymmetric", token header
         await assertion.verify(client.keys, CLIENT_ALGORITHMS)
         assertion.check_type((None, "jwt", "client-authentication+jwt"))
         assertion.check(issuer=claims.iss, audience=self._own_url + TOKEN_PATH, now=now)

@@ -92,6 +92,11 @@ class BearerTokens:
 
     async def _issued(self, token: SignedToken, issuer: TrustedIssuer, url: str) -> Caller:
         declared = issuer.declared
+        # CDS Hooks 2.0, "Trusting CDS Clients": both are REQUIRED of a token for one call.
+        if declared.single_use and token.header.kid is None:
+            refuse("header")
+        if declared.single_use and token.claims.iat is None:
+            refuse("claims")
         await token.verify(issuer.keys, declared.algorithms)
         token.check_type(TYPES)
         now = self._clock()
@@ -104,7 +109,10 @@ class BearerTokens:
 
     def _use_once(self, token: SignedToken, now: float) -> None:
         entry = seen(token)
-        with self._database.writing() as connection:
+        # What the token is used for is entered in the audit, in a transaction that waits for the
+        # disk and takes this one along: a power failure that undoes the use undoes both, and
+        # nobody has an answer.
+        with self._database.writing(on_disk=False) as connection:
             first = seen_tokens.enter(connection, entry, round(now * 1_000_000))
         if not first:
             refuse("used before")

@@ -328,7 +328,7 @@ def test_the_statement_says_release_security_and_token_endpoint(client: Any) -> 
 def test_every_error_below_fhir_is_an_operation_outcome(
     client: Any, path: str, method: str, status: int, code: str
 ) -> None:
-    answer = client.request(method, path, headers={"Accept": "text/html"})
+    answer = client.request(method, path, headers={"Accept": "text/html, */*;q=0.1"})
     assert issue_of(answer, status)["code"] == code
 
 

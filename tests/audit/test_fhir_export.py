@@ -138,6 +138,18 @@ def test_what_must_be_accounted_for_is_a_privacy_disclosure(
     assert "110152" in agents(event)
 
 
+def test_a_detail_that_is_a_number_or_a_yes_is_said_as_json_says_it(
+    small_audit: Audit, tmp_path: Path
+) -> None:
+    """A card that was shown before says so with a yes: it must not stop the export."""
+    details = {"card": "c", "service": "s", "band": "high", "suppressed": True}
+    entry = Entry(event=Event.CARD_SHOWN, caller=SYSTEM, patient="example", details=details)
+    small_audit.record(entry)
+    *_, event = exported(small_audit, tmp_path / "out.ndjson")
+    said = {one["type"]: one["valueString"] for one in event["entity"][-1]["detail"]}
+    assert said == {**details, "suppressed": "true"}
+
+
 def test_the_export_is_entered_and_its_file_is_its_owners(
     audit: Audit, tmp_path: Path, given: Given
 ) -> None:

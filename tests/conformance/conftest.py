@@ -1,5 +1,6 @@
 """A service that two EHRs call, each as one of those that exist."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -51,16 +52,12 @@ def ehr(request: pytest.FixtureRequest, ehrs: dict[str, EHR]) -> EHR:
 
 
 @pytest.fixture
-def sandbox(ehrs: dict[str, EHR]) -> EHR:
-    return ehrs["sandbox"]
-
-
-@pytest.fixture
 def patient(request: pytest.FixtureRequest) -> str:
     """Somebody whom no other test has shown a card of."""
-    return request.node.name.translate(str.maketrans("_[]", "---"))[:60].strip("-")
+    return re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:60].strip("-")
 
 
 @pytest.fixture
-def card(sandbox: EHR, patient: str) -> dict[str, Any]:
-    return sandbox.card(patient)
+def card(ehr: EHR, patient: str) -> dict[str, Any]:
+    """The card that each of the two is answered with."""
+    return ehr.card(patient)

@@ -153,3 +153,21 @@ def test_a_full_database_file_is_503_and_takes_writes_again_when_there_is_room(
 
 def test_recovery_takes_no_longer_than_a_caller_is_told_to_wait() -> None:
     assert engine.CONNECT_SECONDS <= RETRY_AFTER_SECONDS
+
+
+def test_only_what_needs_not_reach_the_disk_at_once_does_not(database: Database) -> None:
+    """And the next transaction on the same connection does again."""
+    asked = text("PRAGMA synchronous" if database.is_sqlite else "SHOW synchronous_commit")
+    found = []
+    for on_disk in (True, False, True):
+        with database.writing(on_disk=on_disk) as connection:
+            found.append(connection.execute(asked).scalar_one())
+    waits, not_at_once = (2, 1) if database.is_sqlite else ("on", "off")
+    assert found == [waits, not_at_once, waits]
+
+
+def test_what_was_written_without_waiting_is_seen_at_once(database: Database) -> None:
+    with database.writing(on_disk=False) as connection:
+        connection.execute(text("UPDATE audit_head SET number = 7"))
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT number FROM audit_head")).scalar_one() == 7
