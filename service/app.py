@@ -21,6 +21,7 @@ from service.routes import (
     model,
     oauth,
     patients,
+    risk,
     score,
     sign_in,
 )
@@ -108,7 +109,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
     refusals.install(app, error_page)
     for routes in (
         *(score, fhir, cds_hooks, patients, model, disclosures, oauth, health, metrics),
-        *(home, sign_in),
+        *(home, sign_in, risk),
     ):
         app.include_router(routes.router)
     openapi.install(

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -29,6 +29,10 @@ RESOURCE: Final = "RiskAssessment"
 """What a score is in FHIR, and in scopes."""
 
 SCORE_CONTEXT: Final = "scores.score"
+ROW_CONTEXT: Final = "scores.row"
+
+Inputs = Mapping[str, float | None]
+"""The model's inputs by the names of its features; None where the record has no value."""
 
 _PSEUDONYM: Final = re.compile(r"[0-9a-f]{64}")
 """What ``index_of`` gives."""
@@ -65,6 +69,15 @@ class KeptScore(NamedTuple):
     made_at: datetime
     """When it was given, UTC: in a view without identity only its year may be told."""
     view: View = View.WHOLE
+
+
+class FoundScore(NamedTuple):
+    """A score that somebody may see, before it is shown and entered in the audit."""
+
+    row: scores.Row
+    score: Score
+    """The whole of it, whatever they see of it."""
+    sight: Sight
 
 
 def sight(
@@ -116,6 +129,7 @@ def keep_score(
     *,
     unit: str | None,
     route: str,
+    row: Inputs | None = None,
     beside: Callable[[Work, Score], None] | None = None,
 ) -> KeptScore:
     """Keep a score and enter it in the audit, both or neither; give it with its id.
@@ -126,6 +140,7 @@ def keep_score(
         score: without an id.
         unit: of the stay.
         route: the template of the path.
+        row: what the model went by; without it, nobody can ask later what if it were otherwise.
         beside: what belongs in the same transaction, given the score with its id.
 
     Raises:
@@ -135,7 +150,7 @@ def keep_score(
     kept = msgspec.structs.replace(score, score_id=secrets.token_hex(16))
     made_at = datetime.now(UTC)
     with keeping.audit.recorded() as work:
-        scores.keep(work.connection, _row(keeping.keys, kept, unit, made_at))
+        scores.keep(work.connection, _row(keeping.keys, kept, unit, made_at, row))
         work.record(
             Entry(
                 event=Event.SCORE_GIVEN,
@@ -180,6 +195,36 @@ def read_score(
         ScoreNotFoundError: if there is none, or none for this caller.
         DatabaseError: if it cannot be read, or entered in the audit.
     """
+    found = find_score(
+        keeping, caller, score_id, opted_out=opted_out, route=route, only_scored=only_scored
+    )
+    sight = found.sight
+    keeping.audit.record(
+        Entry(
+            event=Event.SCORE_READ,
+            caller=sight.caller,
+            patient=found.score.subject,
+            route=route,
+            details={"score_id": score_id, "view": sight.view.value},
+        )
+    )
+    shown = seen(found.score, sight.view, keeping.keys)
+    return KeptScore(shown, as_datetime(found.row.made_at), sight.view)
+
+
+def find_score(
+    keeping: Keeping,
+    caller: Caller,
+    score_id: str,
+    *,
+    opted_out: Collection[str],
+    route: str,
+    only_scored: bool = False,
+) -> FoundScore:
+    """A score that the caller may see. Whoever shows anything of it enters that in the audit.
+
+    What it takes and raises is as of ``read_score``; that somebody is turned away is entered here.
+    """
     with keeping.database.reading() as connection:
         row = scores.by_id(connection, score_id)
         refused = row is not None and scores.is_refused(connection, row.patient_index)
@@ -193,17 +238,7 @@ def read_score(
     if not isinstance(found, Sight):
         refuse(keeping, caller, "r", found, patient=score.subject, route=route)
         raise ScoreNotFoundError
-    keeping.audit.record(
-        Entry(
-            event=Event.SCORE_READ,
-            caller=found.caller,
-            patient=score.subject,
-            route=route,
-            details={"score_id": score_id, "view": found.view.value},
-        )
-    )
-    shown = seen(score, found.view, keeping.keys)
-    return KeptScore(shown, as_datetime(row.made_at), found.view)
+    return FoundScore(row, score, found)
 
 
 def list_scores(
@@ -313,6 +348,17 @@ def opened(keys: Keys, row: scores.Row) -> Score:
     return msgspec.json.decode(text, type=Scored | NotScored)
 
 
+def inputs_of(keys: Keys, row: scores.Row) -> Inputs | None:
+    """What the model went by; None where it was not kept.
+
+    Raises:
+        KeysError: if it was sealed with another key, or was changed.
+    """
+    if row.row_sealed is None:
+        return None
+    return msgspec.json.decode(unseal(keys, row.row_sealed, ROW_CONTEXT), type=dict[str, float | None])
+
+
 def refuse(
     keeping: Keeping,
     caller: Caller,
@@ -335,7 +381,9 @@ def refuse(
     )
 
 
-def _row(keys: Keys, score: Score, unit: str | None, made_at: datetime) -> scores.Row:
+def _row(
+    keys: Keys, score: Score, unit: str | None, made_at: datetime, inputs: Inputs | None
+) -> scores.Row:
     return scores.Row(
         id=_id_of(score),
         patient_index=index_of(keys, "patient", score.subject),
@@ -349,6 +397,9 @@ def _row(keys: Keys, score: Score, unit: str | None, made_at: datetime) -> score
         version=score.model.version,
         score_sealed=seal(keys, encoded(score).decode(), SCORE_CONTEXT),
         refused=isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT,
+        row_sealed=None
+        if inputs is None
+        else seal(keys, msgspec.json.encode(inputs).decode(), ROW_CONTEXT),
     )
 
 

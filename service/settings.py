@@ -169,6 +169,12 @@ class Settings(BaseSettings):
         description="How long a CDS Hooks call waits for what the EHR's own FHIR server is asked; "
         "after it, 412.",
     )
+    # The patient's page.
+    frame_ancestors: Origins = Field(
+        default=(),
+        description="Origins of EHRs whose pages may show a patient's page within them (an "
+        "iframe), between commas. None by default; no other page can be framed.",
+    )
 
     @property
     def mode(self) -> Literal["development", "normal"]:

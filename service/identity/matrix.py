@@ -129,6 +129,16 @@ ROUTES: Final[dict[str, Line]] = {
         "it finds out who asks, by the code that they bring along; here they bring none", gives=400
     ),
     "POST /sign-out": signed_in(gives=303),
+    "GET /risk/{score_id}": scope(
+        "RiskAssessment.r", "clinician care_manager data_scientist", **OWN_404
+    ),
+    "POST /risk/{score_id}/break-glass": scope(
+        "Consent.c",
+        "clinician care_manager",
+        gives=303,
+        system_with_scope=403,
+        other_patient=403,
+    ),
     "GET /openapi.json": open_to_all("the documentation of the interface; nothing of a patient"),
 }
 """Every route of the service."""
