@@ -356,7 +356,9 @@ def inputs_of(keys: Keys, row: scores.Row) -> Inputs | None:
     """
     if row.row_sealed is None:
         return None
-    return msgspec.json.decode(unseal(keys, row.row_sealed, ROW_CONTEXT), type=dict[str, float | None])
+    return msgspec.json.decode(
+        unseal(keys, row.row_sealed, ROW_CONTEXT), type=dict[str, float | None]
+    )
 
 
 def refuse(

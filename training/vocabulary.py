@@ -206,6 +206,10 @@ def _medication(code: str, store: Records) -> Feature:
 def _measurement(code: str, store: Records) -> Feature:
     name = store.description(code)
     said = _literally(name)
+    if name == code.partition("|")[2]:
+        # The same test may be on record under a standard code: to say of a patient whose sodium is
+        # shown that it is not recorded would be taken for a fault.
+        said = f"{said} (local code)"
     return Feature(
         name=f"vocabulary_{_slug(code)}_latest",
         family="vocabulary",
@@ -216,7 +220,9 @@ def _measurement(code: str, store: Records) -> Feature:
         records=("observation",),
         rationale="Frequent at this site; a measurement that no concept covers.",
         reference="site vocabulary",
-        phrases=Phrases(many=f"{said} {{value}} on {{date}}", missing=f"{said} not recorded in this stay"),
+        phrases=Phrases(
+            many=f"{said} {{value}} on {{date}}", missing=f"{said} not recorded in this stay"
+        ),
     )
 
 

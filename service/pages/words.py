@@ -1,4 +1,4 @@
-"""Roles, and what each may do, in the words of whoever has them; and numbers as pages write them."""
+"""Roles in the words of whoever has them; numbers and moments as pages write them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -50,15 +50,15 @@ def capitalised(words: str) -> str:
 
 
 def signed(contribution: float) -> str:
-    """A contribution with its sign, two decimals: ``+0.41``, ``−0.11`` (a minus, not a hyphen)."""
+    """A contribution with its sign, two decimals; a negative one has a minus, not a hyphen."""
     return f"{contribution:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def points(difference: int) -> str:
-    """A difference of two risks in words: ``3 percentage points lower``."""
+    """A difference of two risks, in percentage points, in words: ``3 points lower``."""
     if difference == 0:
         return "about the same"
-    unit = "percentage point" if abs(difference) == 1 else "percentage points"
+    unit = "point" if abs(difference) == 1 else "points"
     return f"{abs(difference)} {unit} {'higher' if difference > 0 else 'lower'}"
 
 

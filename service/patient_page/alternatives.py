@@ -50,7 +50,12 @@ RANGES: Final[dict[str, Range]] = {
     "albumin_latest": Range("albumin", 3.5, 5.5, 0.5, 8, ABIM),
     "bnp_latest": Range("BNP", 0, 100, 0, 20_000, ABIM),
     "nt_pro_bnp_latest": Range(
-        "NT-proBNP", 0, 300, 0, 200_000, "rules out acute heart failure (doi:10.1093/eurheartj/ehab368)"
+        "NT-proBNP",
+        0,
+        300,
+        0,
+        200_000,
+        "rules out acute heart failure (doi:10.1093/eurheartj/ehab368)",
     ),
     "c_reactive_protein_latest": Range("C-reactive protein", 0, 8, 0, 800, ABIM),
     "haemoglobin_a1c_latest": Range(

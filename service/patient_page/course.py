@@ -11,7 +11,7 @@ WIDTH: Final = 320.0
 """Units, and at least as many pixels: below, its letters would be too small to read."""
 HEIGHT: Final = 150.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 14.0, 18.0, 30.0
-_CEILINGS: Final = (0.1, 0.25, 0.5, 1.0)
+_CEILINGS: Final = (0.1, 0.25, 0.5, 0.75, 1.0)
 """Where the axis may end: the risks of one patient shall not look alike in a drawing up to 1."""
 
 
@@ -65,9 +65,7 @@ def course(stays: Sequence[StayScore], average: float | None) -> Course | None:
         points=points,
         line=" ".join(f"{point.x:g},{point.y:g}" for point in points),
         ceiling=ceiling,
-        average=None
-        if average is None or average > ceiling
-        else _height(average, ceiling),
+        average=None if average is None or average > ceiling else _height(average, ceiling),
         models=len({(score.model.name, score.model.version) for _, score in scored}),
     )
 

@@ -97,9 +97,7 @@ def read_page(
         )
     )
     return PageContents(
-        KeptScore(
-            seen(found.score, view, keeping.keys), as_datetime(found.row.made_at), view=view
-        ),
+        KeptScore(seen(found.score, view, keeping.keys), as_datetime(found.row.made_at), view=view),
         found.row.unit if view is View.WHOLE else None,
         inputs_of(keeping.keys, found.row),
         course,

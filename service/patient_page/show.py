@@ -31,8 +31,7 @@ PREDICTS: Final = {
     "HOSPITAL": "HOSPITAL was made to predict a readmission within 30 days that could have been "
     "avoided: fewer patients than the risk above counts.",
 }
-"""What each published score predicts (doi:10.1503/cmaj.091117, doi:10.1001/jamainternmed.2015.8462).
-"""
+"""What each published score predicts, as its publication says (``ClinicalScore.reference``)."""
 
 
 RECORDS_SHOWN: Final = 5

@@ -99,9 +99,7 @@ class _Scale:
         return WIDTH * (_MARGIN + (1 - 2 * _MARGIN) * share)
 
 
-def _step(
-    scale: _Scale, kind: Kind, words: str, target: str, begin: float, end: float
-) -> Step:
+def _step(scale: _Scale, kind: Kind, words: str, target: str, begin: float, end: float) -> Step:
     begin_x, end_x = scale.x(begin), scale.x(end)
     left, width = min(begin_x, end_x), abs(end_x - begin_x)
     return Step(kind, words, target, end - begin, begin, end, left, width, begin_x, end_x)

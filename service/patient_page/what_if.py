@@ -198,8 +198,7 @@ class _Stay:
 
     def _probabilities(self, changes: list[Mapping[str, float]]) -> list[float]:
         return [
-            float(risk)
-            for risk in self.model.predict([self._row(changed) for changed in changes])
+            float(risk) for risk in self.model.predict([self._row(changed) for changed in changes])
         ]
 
     def _row(self, changed: Mapping[str, float]) -> list[float]:
@@ -211,8 +210,11 @@ class _Stay:
     def _measured(self, feature: Feature, usual: Range, value: float) -> Alternative:
         unit = written_unit(feature.unit)
         now = self.inputs[feature.name]
+        words = f"{usual.noun} {number(value)} {unit}".rstrip()
+        if value == 0 and feature.phrases.zero:
+            words = feature.phrases.zero
         return Alternative(
-            f"{usual.noun} {number(value)} {unit}".rstrip(),
+            words,
             "not recorded" if now is None else f"{number(now)} {unit}".rstrip(),
             usual.source,
             {feature.name: value},
