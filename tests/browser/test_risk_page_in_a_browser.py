@@ -54,7 +54,7 @@ class ModelOfManyReasons(ModelOfOneMind):
 
     def explain(self, row: Sequence[float]) -> Any:
         sodium = row[[one.name for one in self.features].index("sodium_latest")]
-        moves = MOVES | {"sodium_latest": (140 - sodium) * 0.05}
+        moves = MOVES | {"sodium_latest": 0.0 if math.isnan(sodium) else (140 - sodium) * 0.05}
         contributions = [moves.get(one.name, 0.0) for one in self.features]
         log_odds = -1.9 + sum(contributions)
         return SimpleNamespace(
