@@ -24,7 +24,7 @@ from training.simulated_hospital import simulate
 from training.study import Study
 
 
-def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> None:
+def run(folder: Path, *, patients: int, seed: int, port: int, ehr_port: int, serving: bool) -> None:
     """Simulate, ingest, train, score, and serve on loopback; each step says what it found.
 
     Args:
@@ -32,7 +32,11 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
         patients: how many patients to simulate.
         seed: of the simulation and of the training.
         port: to serve on.
-        serving: whether to serve at the end.
+        ehr_port: of the demo EHR.
+        serving: whether to serve at the end, and the demo EHR beside it.
+
+    Raises:
+        SettingsError: if a port is taken.
 
     """
     records, store, mlruns = folder / "records", folder / "store", folder / "mlruns"
@@ -71,16 +75,47 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
     bundle = _bundle_to_try(records, folder)
     show(results, *_what_next(folder, bundle, port))
     if serving:
-        from service.serve import serve
-        from service.settings import load_settings
+        serve_with_ehr(folder, port=port, ehr_port=ehr_port)
 
-        changes = {
-            "mlruns": mlruns,
-            "port": port,
-            "database": f"sqlite:///{folder / 'readmit.db'}",
-            "development": True,
-        }
-        serve(load_settings().model_copy(update=changes))
+
+def serve_with_ehr(folder: Path, *, port: int, ehr_port: int) -> None:
+    """Serve what a demo has made, with the demo EHR beside it, until both are stopped.
+
+    Raises:
+        SettingsError: if a port is taken.
+    """
+    from service.demo_ehr.configuration import write_issuers
+    from service.demo_ehr.plan import new_plan
+    from service.demo_ehr.run import beside, free_port, listening
+    from service.serve import serve
+    from service.settings import SettingsError, load_settings
+
+    try:
+        listener = listening(ehr_port)
+    except OSError as error:
+        raise SettingsError(f"--ehr-port: cannot listen there: {error.strerror}") from None
+    plan = new_plan(folder / "records", listener.getsockname()[1], port or free_port())
+    issuers = folder / "issuers.toml"
+    write_issuers(plan, issuers)
+    settings = load_settings()
+    changes: dict[str, Any] = {
+        "mlruns": folder / "mlruns",
+        "port": plan.service_port,
+        "database": f"sqlite:///{folder / 'readmit.db'}",
+        # For the first request of somebody with curl; who brings credentials is judged by them.
+        "development": True,
+        "issuers": issuers,
+        "frame_ancestors": (plan.ehr,),
+    }
+    show(
+        results,
+        "",
+        f"[bold]Demo EHR[/] (simulated)  {plan.ehr}: open it in a browser, and see docs/demo.md",
+        f"[bold]readmit[/]               {plan.service}",
+    )
+    known = {name: value for name, value in changes.items() if name in type(settings).model_fields}
+    with beside(plan, listener):
+        serve(settings.model_copy(update=known))
 
 
 def _what_next(folder: Path, bundle: Path, port: int) -> list[str]:
