@@ -196,7 +196,12 @@ async def get_tasks(request: Request) -> Response:
     store = ehr_of(request).store
     found = [*store.written("Task"), *store.written("ServiceRequest")]
     tasks = [
-        (one, who, charts.text_of(one.get("code")) or one.get("description", ""))
+        (
+            one,
+            who,
+            charts.text_of(one.get("code")) or one.get("description", ""),
+            one.get("restriction", {}).get("period", {}).get("end"),
+        )
         for one in found
         if (who := _about(request, one)) is not None
     ]

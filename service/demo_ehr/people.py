@@ -14,7 +14,7 @@ class Person(NamedTuple):
     group: str
     """The one claim that the service's operator maps to a role."""
     units: tuple[str, ...] = ()
-    """Organizations that they work in."""
+    """Where they work, by the names that the site profile has for the Organizations."""
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ PEOPLE: Final = (
         "Mockfollow",
         "Care manager of two units",
         "care-managers",
-        ("sim-central", "sim-north"),
+        ("Central", "North"),
     ),
     Person("demo-data-scientist", "Dana", "Mockdata", "Data scientist", "data-scientists"),
     Person("demo-auditor", "Aldo", "Mockaudit", "Auditor", "auditors"),
