@@ -67,7 +67,7 @@ def issuers(plan: Plan) -> dict[str, Any]:
         "write_back": True,
         # SMART launch.
         "client_id": APP_CLIENT,
-        "launch_roles": ["clinician"],
+        "openid_issuer": plan.fhir,
     }
     return {
         "issuer": [_understood(one, Issuer) for one in (people, hooks, launches)],

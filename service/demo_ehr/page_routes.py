@@ -51,7 +51,7 @@ async def get_ward(request: Request, unit: str = "", show: str = "now", at: int 
         show=show,
         earlier=further(max(0, at - LINES)) if at else None,
         later=further(at + LINES) if at + LINES < len(found) else None,
-        weeks=store.records.dates.weeks,
+        days=store.records.dates.days,
     )
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any, Final, NamedTuple, Self
 
 import msgspec
 
-from service.demo_ehr.moved_dates import MovedDates, weeks_until
+from service.demo_ehr.moved_dates import MovedDates, days_until
 
 Resource = dict[str, Any]
 
@@ -185,7 +185,7 @@ class HospitalRecords:
         if not days:
             return
         last = date.fromisoformat(max(days))
-        self.dates = MovedDates(weeks_until(last, self._today))
+        self.dates = MovedDates(days_until(last, self._today))
         since = date.fromordinal(last.toordinal() - self._recent_days).isoformat()
         listed = (one for one in real if one.period.end is None or one.period.end[:10] >= since)
         latest: dict[str, RecentStay] = {}

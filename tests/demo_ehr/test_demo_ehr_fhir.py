@@ -1,7 +1,6 @@
 """What the demo EHR's FHIR server answers: valid R4, searched and paged as clients expect it."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -155,12 +154,12 @@ def test_the_hospitals_last_days_are_the_last_days_before_today(lone_ehr):
     recent = lone_ehr.ehr.store.records.recent
     ended = [days_since(one.end) for one in recent if one.end is not None]
     assert any(one.end is None for one in recent), "somebody is in hospital"
-    assert 0 < min(ended) < 9
+    assert 0 < min(ended) < 3
     assert max(ended) < 45
 
 
-def test_dates_are_moved_by_whole_weeks_and_nothing_else_is():
-    moved = MovedDates(2).move(
+def test_dates_are_moved_by_days_and_nothing_else_is():
+    moved = MovedDates(14).move(
         b'{"id":"2024-01-01x","birthDate":"1960-02-29","issued":"2024-12-31T23:30:00-05:00",'
         b'"onsetDateTime":"2024"}'
     )
@@ -170,8 +169,6 @@ def test_dates_are_moved_by_whole_weeks_and_nothing_else_is():
         "issued": "2025-01-14T23:30:00-05:00",
         "onsetDateTime": "2024",
     }
-    day = datetime(2024, 12, 31, tzinfo=UTC)
-    assert (day + timedelta(weeks=2)).weekday() == day.weekday()
 
 
 def test_broken_lines_of_the_export_are_passed_over(lone_ehr):
