@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from service.demo_ehr.people import ROLES
-from service.demo_ehr.plan import APP_CLIENT, BACKEND_CLIENT, PEOPLE_CLIENT, SUBSCRIPTION, Plan
+from service.demo_ehr.plan import APP_CLIENT, BACKEND_CLIENT, PEOPLE_CLIENT, SERVER, Plan
 from service.demo_ehr.signing import ALGORITHM
 from service.identity.issuers import Issuer, PairedServer
 
@@ -60,7 +60,7 @@ def issuers(plan: Plan) -> dict[str, Any]:
         "url": plan.fhir,
         "issuer": plan.hooks,
         "addresses": ["127.0.0.1"],
-        "name": SUBSCRIPTION,
+        "name": SERVER,
         "subscription_secret_sha256": hashlib.sha256(plan.subscription_secret.encode()).hexdigest(),
         "backend_client_id": BACKEND_CLIENT,
         "backend_token_endpoint": plan.token_endpoint,

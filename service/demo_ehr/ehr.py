@@ -66,7 +66,7 @@ class EHR:
         """
         if kind == "Practitioner" and identifier in BY_ID:
             return BY_ID[identifier].practitioner()
-        if kind == "Subscription" and identifier == self.events.subscription()["id"]:
+        if kind == "Subscription" and identifier == self.plan.subscription:
             return self.events.subscription()
         return self.store.read(kind, identifier)
 

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from service.demo_ehr.errors import FHIRError
-from service.demo_ehr.plan import SUBSCRIPTION, Plan
+from service.demo_ehr.plan import SERVER, Plan
 
 TOPIC: Final = (
     "http://hl7.org/fhir/uv/subscriptions-backport/SubscriptionTopic/r4-encounter-complete"
@@ -56,7 +56,7 @@ class Events:
     def __init__(self, plan: Plan, http: httpx.AsyncClient) -> None:
         self._plan = plan
         self._http = http
-        self.endpoint: Final = f"{plan.service}/fhir/subscriptions/{SUBSCRIPTION}"
+        self.endpoint: Final = f"{plan.service}/fhir/subscriptions/{SERVER}"
         self.status = "requested"
         """``active`` once the service answered the handshake; ``error`` where it does not."""
         self.events: list[HospitalEvent] = []
@@ -66,7 +66,7 @@ class Events:
         """The Subscription resource. Its header with the secret is left out."""
         return {
             "resourceType": "Subscription",
-            "id": SUBSCRIPTION,
+            "id": self._plan.subscription,
             "meta": {"profile": [_PROFILE]},
             "status": self.status,
             "reason": "Risk of readmission of patients who are discharged (simulated)",
@@ -132,7 +132,7 @@ class Events:
                     "resource": self._parameters(kind, events),
                     "request": {
                         "method": "GET",
-                        "url": f"{base}/Subscription/{SUBSCRIPTION}/$status",
+                        "url": f"{base}/Subscription/{self._plan.subscription}/$status",
                     },
                     "response": {"status": "200"},
                 },
@@ -141,7 +141,7 @@ class Events:
         }
 
     def _parameters(self, kind: str, events: Any) -> dict[str, Any]:
-        named = f"{self._plan.fhir}/Subscription/{SUBSCRIPTION}"
+        named = f"{self._plan.fhir}/Subscription/{self._plan.subscription}"
         return {
             "resourceType": "Parameters",
             "id": str(uuid.uuid4()),

@@ -11,7 +11,6 @@ from service.demo_ehr.access import Access
 from service.demo_ehr.ehr import EHR, ehr_of
 from service.demo_ehr.errors import FHIRError
 from service.demo_ehr.events import read_numbers
-from service.demo_ehr.plan import SUBSCRIPTION
 from service.demo_ehr.records import Resource
 from service.demo_ehr.search import SEARCHED_BY, TYPES, matching, search
 from service.demo_ehr.store import WRITABLE, patient_of
@@ -66,27 +65,30 @@ async def post_token(request: Request) -> Response:
     return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-@router.get(f"/Subscription/{SUBSCRIPTION}/$status")
-async def get_status(request: Request) -> Response:
+@router.get("/Subscription/{identifier}/$status")
+async def get_status(request: Request, identifier: str) -> Response:
     """How the subscription stands."""
     ehr = ehr_of(request)
     _allowed(request, ehr, "Subscription", "r")
+    ehr.read("Subscription", identifier)
     return fhir_answer(ehr.events.status_answer())
 
 
-@router.get(f"/Subscription/{SUBSCRIPTION}/$events")
-async def get_events(request: Request) -> Response:
+@router.get("/Subscription/{identifier}/$events")
+async def get_events(request: Request, identifier: str) -> Response:
     """Events by number, for a receiver that found a gap."""
     ehr = ehr_of(request)
     _allowed(request, ehr, "Subscription", "r")
+    ehr.read("Subscription", identifier)
     return fhir_answer(ehr.events.between(*read_numbers(dict(request.query_params))))
 
 
-@router.post(f"/Subscription/{SUBSCRIPTION}/$events")
-async def post_events(request: Request) -> Response:
+@router.post("/Subscription/{identifier}/$events")
+async def post_events(request: Request, identifier: str) -> Response:
     """The same, asked for with Parameters."""
     ehr = ehr_of(request)
     _allowed(request, ehr, "Subscription", "r")
+    ehr.read("Subscription", identifier)
     asked = await _resource(request, "Parameters")
     given = {
         str(one.get("name")): str(next((v for k, v in one.items() if k.startswith("value")), ""))

@@ -10,8 +10,8 @@ PEOPLE_CLIENT: Final = "readmit-pages"
 """What its OpenID provider calls our service, where people sign in."""
 BACKEND_CLIENT: Final = "readmit-backend"
 """What it calls our service when it writes back (SMART Backend Services)."""
-SUBSCRIPTION: Final = "demo-ehr"
-"""The name that both sides know the subscription by."""
+SERVER: Final = "demo-ehr"
+"""What the operator's file calls the FHIR server."""
 
 
 class Plan(NamedTuple):
@@ -43,6 +43,11 @@ class Plan(NamedTuple):
     def hooks(self) -> str:
         """Who signs the calls of CDS Hooks."""
         return f"{self.ehr}/hooks/{self.started}"
+
+    @property
+    def subscription(self) -> str:
+        """The id of the Subscription: another one at each start, as its events are counted anew."""
+        return f"{SERVER}-{self.started}"
 
     @property
     def token_endpoint(self) -> str:

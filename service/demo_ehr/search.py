@@ -169,11 +169,16 @@ def _by_encounter(resource: Resource, asked: str) -> bool:
     return str(reference).rpartition("/")[2] == asked.rpartition("/")[2]
 
 
+def _by_tag(resource: Resource, asked: str) -> bool:
+    return any(_token(tag, asked) for tag in resource.get("meta", {}).get("tag", ()))
+
+
 def _by_target(resource: Resource, asked: str) -> bool:
     return any(one.get("reference", "").endswith(asked) for one in resource.get("target", ()))
 
 
 _FILTERS: Final[dict[str, Callable[[Resource, str], bool]]] = {
+    "_tag": _by_tag,
     "_id": lambda resource, asked: resource["id"] in asked.split(","),
     "category": _by_category,
     "code": _by_code,

@@ -150,6 +150,23 @@ def test_a_conditional_update_writes_one_resource_in_versions(lone_ehr, patient)
     )
 
 
+def test_a_provenance_is_found_by_its_tag(lone_ehr, patient):
+    """It has no identifier in R4, so that a tag is what a conditional update goes by."""
+    provenance = {
+        "resourceType": "Provenance",
+        "meta": {"tag": [{"system": "urn:example", "code": patient}]},
+        "target": [{"reference": f"Patient/{patient}"}],
+        "recorded": "2026-03-09T12:00:00Z",
+        "agent": [{"who": {"display": "A fictitious device"}}],
+    }
+    where = f"Provenance?_tag=urn:example|{patient}"
+    assert send(lone_ehr, "PUT", where, provenance).status_code == 201
+    assert send(lone_ehr, "PUT", where, provenance).status_code == 200
+    (found,) = every_page(lone_ehr, where)
+    validated(found)
+    assert every_page(lone_ehr, "Provenance?_tag=urn:example|another") == []
+
+
 def test_the_hospitals_last_days_are_the_last_days_before_today(lone_ehr):
     recent = lone_ehr.ehr.store.records.recent
     ended = [days_since(one.end) for one in recent if one.end is not None]
@@ -184,8 +201,8 @@ def test_notifications_and_what_was_missed_are_valid(lone_ehr, patient):
         type(events.events[0] if events.events else _event())(n, stay, patient, _event().at)
         for n in (before + 1, before + 2)
     )
-    path = f"Subscription/demo-ehr/$events?eventsSinceNumber={before + 2}"
-    missed = get(lone_ehr, path).json()
+    path = f"Subscription/{lone_ehr.plan.subscription}"
+    missed = get(lone_ehr, f"{path}/$events?eventsSinceNumber={before + 2}").json()
     validated(missed)
     (status,) = [e["resource"] for e in missed["entry"] if "resource" in e]
     numbers = [
@@ -195,8 +212,8 @@ def test_notifications_and_what_was_missed_are_valid(lone_ehr, patient):
         if part["name"] == "event-number"
     ]
     assert numbers == [str(before + 2)]
-    validated(get(lone_ehr, "Subscription/demo-ehr/$status").json())
-    validated(get(lone_ehr, "Subscription/demo-ehr").json())
+    validated(get(lone_ehr, f"{path}/$status").json())
+    validated(get(lone_ehr, path).json())
 
 
 def _event() -> Any:
