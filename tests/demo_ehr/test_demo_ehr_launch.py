@@ -140,7 +140,7 @@ def assertion(demo: Any, key: Any = None, **changed: Any) -> dict[str, str]:
         **changed,
     }
     if key is None:
-        text = demo.service.state.serving.ehr_tokens._signing.sign(claims, "JWT")
+        text = demo.service.state.serving.signing.sign(claims, "JWT")
     else:
         text = signed(claims, key, header={"typ": "JWT"})
     return {
@@ -149,6 +149,24 @@ def assertion(demo: Any, key: Any = None, **changed: Any) -> dict[str, str]:
         "client_assertion_type": ASSERTION_TYPE,
         "client_assertion": text,
     }
+
+
+def test_the_service_gets_a_token_with_its_own_key_once_an_assertion(demo):
+    form = assertion(demo)
+    answer = httpx.post(demo.plan.token_endpoint, data=form)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["scope"] == form["scope"]
+    assert httpx.post(demo.plan.token_endpoint, data=form).json()["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"iss": "somebody-else"}, {"aud": "https://elsewhere.example/token"}],
+    ids=str,
+)
+def test_an_assertion_that_is_not_proper_opens_nothing(demo, changed):
+    answer = httpx.post(demo.plan.token_endpoint, data=assertion(demo, **changed))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
 def test_a_key_that_the_service_does_not_publish_opens_nothing(demo):
