@@ -357,9 +357,13 @@ def _check_events(declared: PairedServer, place: str) -> None:
 
 def _check_launch(declared: PairedServer, place: str, issuers: Mapping[str, TrustedIssuer]) -> None:
     if declared.client_id is None:
-        alone = PairedServer(url=declared.url, issuer=declared.issuer, addresses=declared.addresses)
+        for_launches = (
+            declared.launch_roles,
+            declared.openid_issuer,
+            declared.client_authentication != "none",
+        )
         # What is set for launches that never happen was meant to make them happen.
-        _require(declared == alone, f"{place}.client_id", "is missing, and launches need it")
+        _require(not any(for_launches), f"{place}.client_id", "is missing, and launches need it")
         return
     _require(bool(declared.client_id), f"{place}.client_id", "is empty")
     _require(declared.vouching in issuers, f"{place}.openid_issuer", "is no issuer of this file")

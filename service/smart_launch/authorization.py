@@ -59,8 +59,10 @@ class LaunchError(ReadmitError):
     status = 400
     title = "The launch did not work out"
 
-    def __init__(self) -> None:
-        super().__init__("Nothing was opened. Open it again from the patient's chart.")
+    def __init__(
+        self, message: str = "Nothing was opened. Open it again from the patient's chart."
+    ) -> None:
+        super().__init__(message)
 
 
 def refuse_launch(why: Why) -> NoReturn:

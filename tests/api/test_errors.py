@@ -14,6 +14,9 @@ import fhir_mappings
 import service
 from fhir_mappings.errors import NotFHIRError, ReadmitError, RiskModelError
 from service import serving
+from service.follow_ups.examples import FOLLOW_UP
+from service.follow_ups.follow_up import Change
+from service.follow_ups.keep import ConflictError
 from service.problems import problem_of
 
 CANARY = "Canarina"
@@ -48,15 +51,22 @@ def all_readmit_errors() -> set[type[ReadmitError]]:
     return found
 
 
+def made(error: type[ReadmitError]) -> ReadmitError:
+    """One of a kind; a conflict is always between two things."""
+    if error is ConflictError:
+        return ConflictError(FOLLOW_UP, Change())
+    return error("element: reason")
+
+
 def test_every_error_of_ours_is_a_problem_of_its_own() -> None:
     errors = all_readmit_errors()
     assert {NotFHIRError, RiskModelError, serving.BusyError} <= errors
-    problems = [problem_of(error("element: reason")) for error in errors]
+    problems = [problem_of(made(error)) for error in errors]
     assert len({problem.type for problem in problems}) == len(errors)
     for problem in problems:
         assert 400 <= problem.status < 600
         assert problem.title
-        assert problem.detail == "element: reason"
+        assert problem.detail
 
 
 def test_every_error_of_ours_is_answered_as_declared(
@@ -67,7 +77,7 @@ def test_every_error_of_ours_is_answered_as_declared(
     for error in all_readmit_errors():
 
         def fail(*_: object, error: type[ReadmitError] = error) -> None:
-            raise error("element: reason")
+            raise made(error)
 
         monkeypatch.setattr(route, "read_bundle", fail)
         problem = is_problem(client.score(), error.status)

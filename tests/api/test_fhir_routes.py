@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+from listed_patients import listed, put_on_the_list, stay_of
 
 from service import examples
 from service.fhir_out import examples as fhir_examples
@@ -27,7 +28,7 @@ def resource_of(answer: Any, status: int = 200) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/fhir+json"
     content: dict[str, Any] = answer.json()
     valid(content)
-    for entry in content.get("entry", []):
+    for entry in content.get("entry", []) if content["resourceType"] == "Bundle" else []:
         valid(entry["resource"])
     return content
 
@@ -266,7 +267,16 @@ def claims(client: Any) -> dict[str, Any]:
 def test_every_claim_of_the_capability_statement_is_kept(client: Any) -> None:
     """Each interaction, search parameter and operation that is claimed is asked."""
     given = by_type(resource_of(asked(client)))["RiskAssessment"]
-    ids = {"RiskAssessment": given["id"], "OperationDefinition": "readmission-risk"}
+    keeping = client.app.state.serving.keeping
+    put_on_the_list(keeping, [listed(keeping, "example-patient", score_id=given["id"])])
+    stay = stay_of(keeping, "example-patient")
+    ids = {
+        "RiskAssessment": given["id"],
+        "OperationDefinition": "readmission-risk",
+        "List": "work-list",
+        "Group": "work-list",
+        "Task": stay,
+    }
     values = {
         "patient": given["subject"]["reference"],
         "encounter": given["encounter"]["reference"],
@@ -280,6 +290,9 @@ def test_every_claim_of_the_capability_statement_is_kept(client: Any) -> None:
             if interaction["code"] == "read":
                 path = f"/fhir/{one['type']}/{ids[one['type']]}"
                 assert resource_of(client.get(path))["resourceType"] == one["type"]
+            if interaction["code"] == "update":
+                task = resource_of(client.get(path)) | {"note": [{"text": "Called."}]}
+                assert resource_of(client.request("PUT", path, json=task))["note"]
         for parameter in one.get("searchParam", []):
             narrowed = {"_id": given["id"], parameter["name"]: values[parameter["name"]]}
             answer = client.get(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,8 +15,9 @@ from service.database import scores
 from service.database.audit_entries import entries
 from service.identity.caller import Caller
 from service.identity.csrf import token_of
+from service.identity.issuers import PairedServer
 from service.identity.roles import Role
-from service.identity.sessions import Launch, begin_session
+from service.identity.sessions import COOKIE, LAUNCHED_COOKIE, Launch, begin_session
 from service.kept_scores import inputs_of
 
 HTML = {"Accept": "text/html"}
@@ -76,7 +78,21 @@ def session(service: Service, launch: Launch | None = None, **caller: Any) -> di
         begun = begin_session(
             work, service.keeping, service.app.state.serving.settings, person, launch
         )
-    return {"Cookie": f"readmit={begun.id}", "id": begun.id, **HTML}
+    cookie = COOKIE if launch is None else LAUNCHED_COOKIE
+    return {"Cookie": f"{cookie}={begun.id}", "id": begun.id, **HTML}
+
+
+@contextmanager
+def paired(service: Service) -> Iterator[None]:
+    """While the operator has paired an EHR that may launch the page."""
+    here = service.app.state.serving
+    before = here.trusted
+    server = PairedServer(url=EHR, issuer=service.issuer.issuer, client_id="readmit-app")
+    here.trusted = before._replace(fhir_servers=(server,))
+    try:
+        yield
+    finally:
+        here.trusted = before
 
 
 def test_the_risk_its_reasons_and_its_scores_are_on_the_page(service: Service) -> None:
@@ -239,7 +255,8 @@ def test_the_banner_is_where_no_chart_shows_whose_page_it_is(service: Service) -
     def banner(launch: Launch | None) -> bool:
         headers = session(service, launch, units=frozenset({"Cardiology"}))
         del headers["id"]
-        text = service.ask("GET", f"/risk/{score_id}", headers=headers).text
+        with paired(service):
+            text = service.ask("GET", f"/risk/{score_id}", headers=headers).text
         assert PATIENT in text
         return 'class="patient-banner"' in text
 
@@ -256,7 +273,8 @@ def test_records_open_at_the_ehr_of_the_launch_and_are_plain_text_without_one(
     launch = Launch(fhir_server=EHR, encounter=None, patient_banner=False)
     headers = session(service, launch, units=frozenset({"Cardiology"}))
     del headers["id"]
-    page = Page(service.ask("GET", f"/risk/{score_id}", headers=headers).text)
+    with paired(service):
+        page = Page(service.ask("GET", f"/risk/{score_id}", headers=headers).text)
     assert page.links["Observation/example-sodium"] == f"{EHR}/Observation/example-sodium"
     plain = read(service, score_id, service.person("clinician"))
     assert "Observation/example-sodium" in plain.text

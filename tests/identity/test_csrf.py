@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from openid_provider import OpenIDProvider, openid_provider
 
 from service.body import FORM_LIMIT
-from service.identity.access import OpenToAll, requirement_of
+from service.identity.access import OpenToAll, SubscriptionSecret, requirement_of
 from service.identity.csrf import CrossSiteError
 from service.settings import Settings
 
@@ -45,11 +45,14 @@ def developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 def changing(app: FastAPI) -> list[tuple[str, str]]:
-    """Method and path of every route that changes something for a caller it identifies."""
+    """Method and path of every route that changes something for a caller it identifies.
+
+    A subscription's secret is no browser's: a page cannot have one send it.
+    """
     found = []
     for route in routes(app.routes):
         declared = requirement_of([one.call for one in route.dependant.dependencies])
-        if not isinstance(declared, OpenToAll):
+        if not isinstance(declared, OpenToAll | SubscriptionSecret):
             found += [(method, route.path) for method in route.methods & CHANGING]
     return sorted(found)
 

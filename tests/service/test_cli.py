@@ -30,7 +30,7 @@ from training.risk_model import RiskModel, champion
 COMMANDS = ("simulate", "ingest", "coverage", "cohort", "train", "score", "serve", "demo")
 EVERY = [command.callback.__name__ for command in app.registered_commands if command.callback]
 WITH_JSON = COMMANDS[:6]
-WITHOUT_JSON = ("report", "card", "serve", "demo")
+WITHOUT_JSON = ("report", "card", "serve", "demo", "mcp")
 """What they make is a page, or a service."""
 METRICS = {"auroc", "auprc", "brier", "log_loss", "calibration_slope", "calibration_intercept"}
 Ask = Callable[..., dict[str, Any]]
