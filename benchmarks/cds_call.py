@@ -5,8 +5,9 @@ it, on the same two cores, fifty times a second for a minute. Each call is about
 that each gets its card. The records are real Synthea charts; the model was trained on the simulated
 hospital, and the playbook shows a card from the lowest band on, since what is timed is a card.
 
-``BENCHMARK_DATABASE`` names another database than a new SQLite file (PostgreSQL, brought up
-to date), ``BENCHMARK_PROCESSES`` more than one process on it, and
+The service runs as an operator would have it with two cores: two processes on one PostgreSQL, where
+that is installed, or else one process on a new SQLite file. ``BENCHMARK_DATABASE`` names another
+database (``sqlite`` for the file), ``BENCHMARK_PROCESSES`` another number of processes, and
 ``BENCHMARK_SECONDS`` another length than a minute.
 """
 
@@ -37,6 +38,7 @@ from benchmarks.cds_load import (
 )
 from benchmarks.cds_records import Chart, charts
 from benchmarks.measuring import Result, at_least, at_most, figure
+from benchmarks.postgresql import is_installed, postgresql
 from benchmarks.serving import free_port, server, trained
 from fhir_mappings.features.engine import View
 from service.audit.ledger import Work
@@ -107,8 +109,8 @@ def run(folder: Path) -> list[Result]:
     chosen, profile = charts(folder)
     seconds = int(os.environ.get("BENCHMARK_SECONDS", SECONDS))
     ehrs = [EHR("ES384"), EHR("RS384")]
-    with published(*ehrs):
-        environment = _installation(folder, mlruns, profile.name, ehrs)
+    with published(*ehrs), _database_in(folder) as database:
+        environment = _installation(folder, mlruns, profile.name, ehrs, database)
         with _services(environment) as urls:
             public = environment["READMIT_PUBLIC_URL"]
             alone = one_by_one(urls[0], public, ehrs, chosen, ONE_BY_ONE)[len(chosen) :]
@@ -117,8 +119,9 @@ def run(folder: Path) -> list[Result]:
             used = Used.now().since(before)
         parts = _parts(folder, mlruns, profile.name, ehrs, chosen)
     where = f"{profile.name} charts of {_kilobytes(chosen)}, {_database(environment)}"
+    processes = "one process" if len(urls) == 1 else f"{len(urls)} processes"
     return [
-        *_figures(calls, f"{where}, {len(urls)} process(es)"),
+        *_figures(calls, f"{where}, {processes}"),
         *_processors(used, len(calls)),
         *_breakdown(alone, parts),
     ]
@@ -282,10 +285,31 @@ def _step_by_step(
 
     with watch.step("database and audit: score, card, entries, one transaction on disk"):
         unit = stay.site
-        keep_score(here.keeping, caller, asked.score, unit=unit, route=ROUTE, beside=show)
+        keep_score(
+            here.keeping,
+            caller,
+            asked.score,
+            unit=unit,
+            route=ROUTE,
+            row=asked.row,
+            beside=show,
+        )
 
 
-def _installation(folder: Path, mlruns: Path, profile: str, ehrs: Sequence[EHR]) -> dict[str, str]:
+@contextmanager
+def _database_in(folder: Path) -> Iterator[str]:
+    """The URL of the database that the service keeps everything in."""
+    named = os.environ.get("BENCHMARK_DATABASE")
+    if named is None and is_installed():
+        with postgresql(folder) as url:
+            yield url
+        return
+    yield f"sqlite:///{folder / 'readmit.db'}" if named in (None, "sqlite") else str(named)
+
+
+def _installation(
+    folder: Path, mlruns: Path, profile: str, ehrs: Sequence[EHR], database: str
+) -> dict[str, str]:
     """What an operator sets: keys, issuers, playbook, database."""
     (folder / "issuers.toml").write_text(
         "".join(ISSUER.format(issuer=ehr.issuer, algorithm=ehr.algorithm) for ehr in ehrs)
@@ -296,12 +320,11 @@ def _installation(folder: Path, mlruns: Path, profile: str, ehrs: Sequence[EHR])
         raise RuntimeError("the shipped playbook has changed: its show_from is not found")
     (folder / "playbook.toml").write_text(shown)
     write_keys(folder / "readmit.keys", new_keys())
-    database = f"sqlite:///{folder / 'readmit.db'}"
     return {
         "READMIT_ISSUERS": str(folder / "issuers.toml"),
         "READMIT_PLAYBOOK": str(folder / "playbook.toml"),
         "READMIT_KEY_FILE": str(folder / "readmit.keys"),
-        "READMIT_DATABASE": os.environ.get("BENCHMARK_DATABASE", database),
+        "READMIT_DATABASE": database,
         "READMIT_AUDIT_ANCHOR": str(folder / "audit-anchor"),
         "READMIT_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
         "READMIT_MLRUNS": str(mlruns),
@@ -315,7 +338,8 @@ def _installation(folder: Path, mlruns: Path, profile: str, ehrs: Sequence[EHR])
 def _services(environment: dict[str, str]) -> Iterator[list[str]]:
     """The service, in as many processes as are wanted: their addresses."""
     first = int(environment["READMIT_PUBLIC_URL"].rpartition(":")[2])
-    wanted = int(os.environ.get("BENCHMARK_PROCESSES", "1"))
+    usual = 2 if environment["READMIT_DATABASE"].startswith("postgresql") else 1
+    wanted = int(os.environ.get("BENCHMARK_PROCESSES", usual))
     with ExitStack() as stack:
         urls = []
         for port in (first, *(free_port() for _ in range(wanted - 1))):

@@ -12,7 +12,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,18 +23,16 @@ import msgspec
 from sqlalchemy import insert
 
 from benchmarks.measuring import Result, at_most, figure
+from benchmarks.postgresql import is_installed, postgresql
 from fhir_mappings.events import DAY
 from fhir_mappings.records.instants import from_datetime
 from service.app import create_app
 from service.database import tables
-from service.database.engine import Database
-from service.database.migrate import upgrade
 from service.keeping import Keeping, open_keeping
 from service.protection.keys import new_keys, write_keys
 from service.protection.sealing import index_of, seal
 from service.settings import Settings
 from service.work_list.rows import Summary
-from tests.fixtures.postgresql import Cluster, binaries
 
 PATIENTS: Final = 100_000
 UNITS: Final = tuple(f"Ward {number}" for number in range(1, 41))
@@ -64,32 +62,15 @@ def run(folder: Path) -> list[Result]:
 
 def _databases(folder: Path) -> Iterator[tuple[str, Any]]:
     yield "SQLite", _sqlite(folder)
-    if binaries() is not None:
-        yield "PostgreSQL", _postgresql(folder)
+    if is_installed():
+        (folder / "postgresql").mkdir()
+        yield "PostgreSQL", postgresql(folder)
 
 
 @contextmanager
 def _sqlite(folder: Path) -> Iterator[str]:
     (folder / "sqlite").mkdir()
     yield f"sqlite:///{folder / 'sqlite' / 'readmit.db'}"
-
-
-@contextmanager
-def _postgresql(folder: Path) -> Iterator[str]:
-    # The server runs as another user, who has to reach its folder.
-    for one in (folder, *folder.parents[:1]):
-        one.chmod(one.stat().st_mode | 0o011)
-    (folder / "postgresql").mkdir()
-    cluster = Cluster(folder / "server")
-    with ExitStack() as stack:
-        cluster.create()
-        cluster.start()
-        stack.callback(cluster.stop)
-        url = cluster.url(cluster.create_database())
-        database = Database(url)
-        upgrade(database)
-        database.close()
-        yield url
 
 
 def _settings(folder: Path, database: str) -> Settings:
