@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from openid_provider import OpenIDProvider, openid_provider
 
 from service.body import FORM_LIMIT
-from service.identity.access import OpenToAll, requirement_of
+from service.identity.access import OpenToAll, SubscriptionSecret, requirement_of
 from service.identity.csrf import CrossSiteError
 from service.settings import Settings
 
@@ -49,7 +49,8 @@ def changing(app: FastAPI) -> list[tuple[str, str]]:
     found = []
     for route in routes(app.routes):
         declared = requirement_of([one.call for one in route.dependant.dependencies])
-        if not isinstance(declared, OpenToAll):
+        # No browser sends the secret of a subscription by itself.
+        if not isinstance(declared, OpenToAll | SubscriptionSecret):
             found += [(method, route.path) for method in route.methods & CHANGING]
     return sorted(found)
 
