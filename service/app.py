@@ -14,6 +14,9 @@ from service.middleware import Surroundings
 from service.pages.errors import error_page
 from service.routes import (
     assistants,
+    care,
+    care_filters,
+    care_follow_up,
     cds_hooks,
     disclosures,
     fhir,
@@ -132,6 +135,7 @@ def create_app(settings: Settings | None = None, risk_model: "RiskModel | None" 
             assistants,
             subscriptions,
         ),
+        *(care, care_filters, care_follow_up),
     ):
         app.include_router(routes.router)
     openapi.install(

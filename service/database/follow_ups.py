@@ -95,6 +95,15 @@ def changes_of(connection: Connection, stay_index: str) -> list[ChangeRow]:
     return [ChangeRow(**row._mapping) for row in found]
 
 
+def people(connection: Connection, since: int) -> list[str]:
+    """Who has changed a follow-up since a moment, or has a patient: ``issuer|subject``."""
+    by = select(FOLLOW_UP_CHANGES.c.by).where(FOLLOW_UP_CHANGES.c.at >= since)
+    having = select(FOLLOW_UPS.c.assigned_to).where(
+        FOLLOW_UPS.c.assigned_to.is_not(None), FOLLOW_UPS.c.changed_at >= since
+    )
+    return sorted(connection.execute(by.union(having)).scalars())
+
+
 def enter(connection: Connection, change: ChangeRow, patient_index: str) -> bool:
     """Enter the next version of a follow-up; False where somebody else was first with it.
 

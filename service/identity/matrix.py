@@ -122,6 +122,16 @@ ROUTES: Final[dict[str, Line]] = {
         "Task.r", "clinician care_manager", system_with_scope=403, **OWN_404
     ),
     "PUT /fhir/Task/{stay}": scope("Task.u", "care_manager", system_with_scope=403, other_unit=404),
+    # The same as pages. What somebody saved is theirs, and says nothing of a patient.
+    "GET /work-list": scope("List.r", "clinician care_manager", other_patient=403),
+    "POST /work-list/filters": signed_in(gives=303),
+    "POST /work-list/filters/{filter_id}/delete": signed_in(gives=303),
+    "GET /follow-up/{stay}": scope(
+        "Task.r", "clinician care_manager", system_with_scope=403, **OWN_404
+    ),
+    "POST /follow-up/{stay}": scope(
+        "Task.u", "care_manager", gives=303, system_with_scope=403, other_unit=404
+    ),
     "POST /v1/patients/{patient_id}/break-glass": scope(
         "Consent.c",
         "clinician care_manager",

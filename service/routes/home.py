@@ -34,6 +34,12 @@ class Place(NamedTuple):
 
 PLACES: Final = (
     Place(
+        "/work-list",
+        "The work list",
+        "Whom to follow up, the highest risk that is left first; and how far each is worked.",
+        "List",
+    ),
+    Place(
         "/v1/model",
         "The risk model",
         "What it was made for, how it did on stays that it had not seen, and what it looks at.",

@@ -204,6 +204,19 @@ def _opened(
     return found
 
 
+def listed_stay(connection: Connection, keys: Keys, stay: str) -> Listed | None:
+    """What the list says of one stay; None where it is not on it, or has left it.
+
+    It checks and enters nothing: for whom it is read must have been let see the stay, and that must
+    be in the audit.
+    """
+    row = work_list_search.find(connection, stay)
+    if row is None:
+        return None
+    patient = unseal(keys, row.patient_sealed, PATIENT_CONTEXT)
+    return _listed(keys, row, patient, from_datetime(datetime.now(UTC)))
+
+
 def enter_read(keeping: Keeping, caller: Caller, shown: Sequence[Listed], route: str) -> None:
     """Enter that the caller saw these patients on the list; each of them has an entry."""
     if not shown:

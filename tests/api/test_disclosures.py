@@ -321,6 +321,13 @@ TOUCHING = {
         f"/risk/{client.kept}/break-glass",
         data={"reason": "emergency_treatment", "explanation": "Collapsed in the lobby."},
     ),
+    "GET /work-list": lambda client: client.get("/work-list"),
+    "GET /follow-up/{stay}": lambda client: client.get(f"/follow-up/{client.stay}"),
+    "POST /follow-up/{stay}": lambda client: client.request(
+        "POST",
+        f"/follow-up/{client.stay}",
+        data={"version": str(version_of(client)), "note": "Wants to be called again."},
+    ),
 }
 ANSWERED = (200, 201, 303)
 """A form is answered with where its page is."""

@@ -66,6 +66,7 @@ class Case(NamedTuple):
             score_id=self.kept[self.patient],
             service_id="readmission-risk-at-discharge",
             name="no-such-name",
+            filter_id="0" * 32,
             stay=stay_of(self.service.keeping, self.patient),
         )
 
@@ -95,6 +96,12 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
             "intent": "plan",
             "note": [{"text": "Asked for a call in the evening."}],
         }
+    },
+    "POST /work-list/filters": lambda case: {
+        "data": {"name": "High", "query": "band=high&status=new"}
+    },
+    "POST /follow-up/{stay}": lambda case: {
+        "data": {"version": case.version, "note": "Asked for a call at noon."}
     },
     "POST /mcp": lambda case: {
         "json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},

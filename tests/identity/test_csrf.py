@@ -52,6 +52,7 @@ def changing(app: FastAPI) -> list[tuple[str, str]]:
     found = []
     for route in routes(app.routes):
         declared = requirement_of([one.call for one in route.dependant.dependencies])
+        # No browser sends the secret of a subscription by itself.
         if not isinstance(declared, OpenToAll | SubscriptionSecret):
             found += [(method, route.path) for method in route.methods & CHANGING]
     return sorted(found)

@@ -109,7 +109,7 @@ def test_a_care_manager_reads_who_they_are_what_they_may_do_and_their_units(pers
     for deed in may_do(Role.CARE_MANAGER):
         assert deed in page.words
     assert ROLES[Role.CLINICIAN].why not in page.words
-    assert {"/v1/model", "/openapi.json"} <= set(page.values("href"))
+    assert {"/work-list", "/v1/model", "/openapi.json"} <= set(page.values("href"))
     (form,) = page.named("form")
     assert form["action"] == "/sign-out"
     assert "csrf_token" in page.values("name")
@@ -277,6 +277,10 @@ def test_pages_and_only_pages_are_left_out_of_the_apis_description(browser: Brow
         "/risk/{score_id}/break-glass",
         # No page, and no interface that FastAPI could describe: the protocol describes itself.
         "/mcp",
+        "/work-list",
+        "/work-list/filters",
+        "/work-list/filters/{filter_id}/delete",
+        "/follow-up/{stay}",
     }
 
 
