@@ -30,7 +30,7 @@ UNREAD_SHOWN: Final = 20
 WITHOUT: Final[dict[Literal["Patient", "Encounter", "Medication"], str]] = {
     "Patient": "Birth date, sex and death are not known.",
     "Encounter": "What belongs to them is not seen as part of a stay or of an earlier one.",
-    "Medication": "The drugs that are named by them are not known.",
+    "Medication": "Drugs that prescriptions name by reference are not known.",
 }
 """What a reader must know where the record refers to what was not sent."""
 

@@ -42,13 +42,14 @@ def card_of(
     suggestions = playbook.suggestions(
         drivers, patient=score.subject, encounter=score.encounter_id, today=today
     )
+    label = f"readmit (model {score.model.name}, version {score.model.version})"
     page = Link("Reasons, course and what would change it", patient_page or "", "smart", score_id)
     return Card(
         uuid=str(uuid.uuid5(NAMESPACE, score_id)),
         summary=summary(score, playbook.average),
         detail=detail(score),
         indicator=playbook.indicator[score.band],  # type: ignore[index]  # one of the three, it shows
-        source=Source(f"readmit {score.model.name} {score.model.version}", model_card, topic=TOPIC),
+        source=Source(label, model_card, topic=TOPIC),
         suggestions=suggestions or UNSET,
         selection_behavior=playbook.selection if suggestions else UNSET,
         override_reasons=playbook.override_reasons() or UNSET,

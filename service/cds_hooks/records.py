@@ -7,6 +7,7 @@ caller's issuer; any other is as if none were given, and nothing connects to it.
 import anyio
 
 from service.cds_hooks.call import HookCall, tokens
+from service.cds_hooks.named_drugs import lacking_drugs, named_drugs
 from service.cds_hooks.prefetch import (
     LackingDataError,
     Prefetched,
@@ -28,7 +29,12 @@ async def bundle_of(here: Serving, caller: Caller, call: HookCall) -> bytes:
         LackingDataError: if they are not all there and cannot be fetched within the deadline.
     """
     prefetched = take_apart(call.prefetch)
-    server = server_of(here, caller, call) if prefetched.lacking or prefetched.going_on else None
+    to_fetch = (
+        prefetched.lacking
+        or prefetched.going_on
+        or lacking_drugs(one for every in prefetched.held.values() for one in every)
+    )
+    server = server_of(here, caller, call) if to_fetch else None
     within = here.settings.fhir_deadline_seconds
     return await gathered(prefetched, tokens(call), server, within=within)
 
@@ -37,6 +43,8 @@ async def gathered(
     prefetched: Prefetched, filled: dict[str, str], server: FHIRServer | None, *, within: float
 ) -> bytes:
     """What came and what is fetched, as one Bundle; the server is let go of.
+
+    Drugs that are named by reference come last: if time is over by then, the answer does without.
 
     Args:
         prefetched: what came.
@@ -47,10 +55,13 @@ async def gathered(
     Raises:
         LackingDataError: if they are not all there and cannot be fetched in time.
     """
+    resources: list[bytes] | None = None
     try:
-        with anyio.move_on_after(within) as deadline:
+        with anyio.move_on_after(within):
             resources = await completed(prefetched, filled, server)
-        if deadline.cancelled_caught:
+            if server is not None:
+                resources = [*resources, *await named_drugs(resources, server)]
+        if resources is None:
             raise LackingDataError("prefetch: fhirServer does not give the rest in time")
     finally:
         if server is not None:

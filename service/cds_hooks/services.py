@@ -61,6 +61,11 @@ class Service(NamedTuple):
 
 _STAFF: Final = ("Practitioner", "PractitionerRole")
 
+_REQUIREMENTS: Final = (
+    "Works best with all prefetch keys. Where one is left out, the service fetches it with "
+    "fhirAuthorization, or answers 412. Drugs that are named by reference are fetched, too."
+)
+
 SERVICES: Final[dict[str, Service]] = {
     "readmission-risk-at-discharge": Service(
         ServiceDescription(
@@ -70,8 +75,7 @@ SERVICES: Final[dict[str, Service]] = {
             "is about to be discharged, with reasons and what could be done.",
             id="readmission-risk-at-discharge",
             prefetch=PREFETCH,
-            usage_requirements="Works best with all prefetch keys. Where one is left out, the "
-            "service fetches it with fhirAuthorization, or answers 412.",
+            usage_requirements=_REQUIREMENTS,
         ),
         users=_STAFF,
         encounter_required=True,
@@ -84,8 +88,7 @@ SERVICES: Final[dict[str, Service]] = {
             "when a patient's chart is opened.",
             id="readmission-risk",
             prefetch=PREFETCH,
-            usage_requirements="Works best with all prefetch keys. Where one is left out, the "
-            "service fetches it with fhirAuthorization, or answers 412.",
+            usage_requirements=_REQUIREMENTS,
         ),
         users=(*_STAFF, "Patient", "RelatedPerson"),
         encounter_required=False,

@@ -171,6 +171,22 @@ def problems(store: Store, patient: str) -> list[str]:
     return sorted(set(filter(None, found)), key=str.lower)
 
 
+class RecordLine(NamedTuple):
+    """What a record says, in one line."""
+
+    name: str
+    value: str
+    date: str
+
+
+def record_line(record: Resource) -> RecordLine:
+    """A record as a line of a chart: what it is about, what it says, of which day."""
+    named = record.get("code") or record.get("medicationCodeableConcept") or record.get("class")
+    name = text_of(named) or _KINDS.get((named or {}).get("code", ""), "")
+    value = _value(record) if record["resourceType"] == "Observation" else ""
+    return RecordLine(name, value, date_of(record)[:10])
+
+
 def text_of(concept: Any) -> str:
     """A CodeableConcept in words."""
     concept = concept or {}

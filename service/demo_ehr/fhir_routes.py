@@ -99,8 +99,10 @@ async def post_events(request: Request, identifier: str) -> Response:
 
 @router.get("/{kind}/{identifier}")
 async def get_resource(request: Request, kind: str, identifier: str) -> Response:
-    """A resource by its id."""
+    """A resource by its id; somebody who follows a link to it is shown it as a page."""
     ehr = ehr_of(request)
+    if "authorization" not in request.headers and "text/html" in request.headers.get("accept", ""):
+        return Response(status_code=303, headers={"Location": f"/records/{kind}/{identifier}"})
     access = _allowed(request, ehr, kind, "r")
     found = ehr.read(kind, identifier)
     about = patient_of(found)

@@ -1,5 +1,6 @@
 """The EHR's own pages: the wards, a chart, a discharge, cards, tasks, events."""
 
+import json
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -10,10 +11,11 @@ from fastapi import APIRouter, Request, Response
 from service.demo_ehr import charts
 from service.demo_ehr.cards import GivenCard, Reported
 from service.demo_ehr.ehr import EHR, ehr_of
-from service.demo_ehr.errors import PageError
+from service.demo_ehr.errors import FHIRError, PageError
 from service.demo_ehr.forms import form_of
 from service.demo_ehr.rendering import page, stylesheet
 from service.demo_ehr.smart import Launch
+from service.demo_ehr.store import patient_of
 
 router = APIRouter()
 
@@ -187,6 +189,26 @@ async def get_app(request: Request, patient: str, card: str = "") -> Response:
         flags=_flags(ehr, patient),
         framed=address(banner=False),
         apart=address(banner=True),
+    )
+
+
+@router.get("/records/{kind}/{identifier}")
+async def get_record(request: Request, kind: str, identifier: str) -> Response:
+    """One record of a chart, where a reason has led to it."""
+    ehr = ehr_of(request)
+    try:
+        found = ehr.read(kind, identifier)
+    except FHIRError:
+        raise PageError(404, "There is no such record.") from None
+    patient = patient_of(found)
+    return page(
+        request,
+        "record.html",
+        who=None if patient is None else charts.who_is(ehr.store, patient),
+        flags=[] if patient is None else _flags(ehr, patient),
+        record=found,
+        line=charts.record_line(found),
+        content=json.dumps(found, indent=2, ensure_ascii=False),
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from fhir_mappings.errors import ReadmitError, UnprocessableError
 from fhir_mappings.records.instants import from_datetime
 from service.audit.ledger import Work
+from service.cds_hooks.named_drugs import named_drugs
 from service.cds_hooks.prefetch import as_bundle, resources_of, template
 from service.cds_hooks.services import PREFETCH
 from service.database import inbox
@@ -94,7 +95,7 @@ async def _records(asked: FHIRServer, server: PairedServer, encounter: str) -> b
             if found is None:
                 raise FHIRServerError("fhirServer: a search failed")
             resources += found
-    return as_bundle(resources)
+    return as_bundle([*resources, *await named_drugs(resources, asked)])
 
 
 def _score(

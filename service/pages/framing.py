@@ -7,7 +7,7 @@ from fastapi import Request
 from service.serving import serving
 from service.surroundings.headers import declare_policy
 
-WITHIN_AN_EHR: Final = ("/risk/", "/launch")
+WITHIN_AN_EHR: Final = ("/risk/", "/launch", "/sign-out")
 """The paths that an EHR opens in a frame. What goes wrong on the way is shown there, too: a frame
 that stays blank would say nothing."""
 
@@ -17,3 +17,11 @@ def let_the_ehr_frame_it(request: Request) -> None:
     origins = serving(request).settings.frame_ancestors
     if origins and request.scope["path"].startswith(WITHIN_AN_EHR):
         declare_policy(request, {"frame-ancestors": " ".join(origins)})
+
+
+def within_a_frame(request: Request) -> bool:
+    """Whether the answer is to be shown in a frame, as far as the browser says (Fetch Metadata).
+
+    What may not be framed would be blank there, so that links to it lead to a tab of its own.
+    """
+    return request.headers.get("sec-fetch-dest") in ("iframe", "frame")

@@ -8,11 +8,13 @@ from typing import Any, Final
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from service.cards.wording import percent
 from service.identity.caller import Caller
 from service.identity.csrf import FIELD, token_of
 from service.identity.sessions import Session
+from service.pages.framing import within_a_frame
 from service.pages.words import capitalised, points, readable, role_names, signed
 from service.serving import serving
 
@@ -20,6 +22,8 @@ TAG: Final = "pages"
 """What routes that answer with a page are tagged with; their errors are pages too."""
 
 _PACKAGE: Final = "service.pages"
+_IN_A_TAB: Final = Markup(' target="_blank" rel="noopener"')
+"""Of a link, in a frame, to a page that may not be shown in one."""
 
 
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
@@ -54,6 +58,7 @@ def _frame(request: Request) -> dict[str, Any]:
         "caller": caller,
         "csrf_token": None if session is None else token_of(here.keeping.keys, session.id),
         "csrf_field": FIELD,
+        "elsewhere": _IN_A_TAB if within_a_frame(request) else "",
     }
 
 

@@ -33,6 +33,7 @@ from service.identity.sign_in import (
     refuse,
     take_sign_in,
 )
+from service.pages.framing import let_the_ehr_frame_it, within_a_frame
 from service.pages.page import TAG, page
 from service.serving import Serving, serving
 
@@ -131,7 +132,14 @@ async def sign_out(request: Request, caller: Annotated[Caller, signed_in()]) -> 
     session: Session | None = getattr(request.state, "session", None)
     if session is not None:
         await anyio.to_thread.run_sync(_end, here, caller, session)
-    response = RedirectResponse("/", status_code=303)
+    response: Response
+    if within_a_frame(request):
+        # The start page may not be framed: the EHR's frame would be blank.
+        request.state.session = request.state.caller = None
+        let_the_ehr_frame_it(request)
+        response = page(request, "signed_out.html")
+    else:
+        response = RedirectResponse("/", status_code=303)
     drop_cookies(request, response)
     return response
 

@@ -33,6 +33,8 @@ SCOPE: Final = " ".join(
         *dict.fromkeys(
             f"patient/{re.split('[/?]', template)[0]}.rs" for template in PREFETCH.values()
         ),
+        # The drugs that prescriptions name by reference.
+        "patient/Medication.rs",
     )
 )
 """What is asked of the EHR: who is there, which chart is open, and of that one patient the records

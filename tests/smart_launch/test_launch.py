@@ -124,7 +124,7 @@ def test_the_ehr_is_asked_for_what_is_needed_and_for_no_more(
     assert asked["scope"] == (
         "launch openid fhirUser patient/Patient.rs patient/Encounter.rs patient/Condition.rs "
         "patient/Observation.rs patient/MedicationRequest.rs patient/Procedure.rs "
-        "patient/Consent.rs"
+        "patient/Consent.rs patient/Medication.rs"
     )
     again = asked_of_the_ehr(browser, ehr)
     assert all(asked[name] != again[name] for name in ("state", "nonce", "code_challenge"))
