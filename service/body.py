@@ -19,7 +19,7 @@ hold all of them."""
 
 
 FORM = "application/x-www-form-urlencoded"
-"""How the forms of our pages are sent."""
+"""How the forms of our pages are sent, and FHIR's searches that are posted."""
 
 FORM_LIMIT = 65_536
 """Largest form in bytes."""
@@ -33,10 +33,10 @@ class BodyTooLargeError(ReadmitError):
 
 
 class ContentTypeError(ReadmitError):
-    """The request's body is not sent as FHIR JSON in UTF-8, or is compressed."""
+    """The request's body is of another type than is read, not in UTF-8, or compressed."""
 
     status = 415
-    title = "The request is not sent as FHIR JSON"
+    title = "The request is not sent in a format that is read here"
 
 
 class SlowBodyError(ReadmitError):
@@ -47,7 +47,7 @@ class SlowBodyError(ReadmitError):
 
 
 class FormError(ReadmitError):
-    """A form that a page sent cannot be read."""
+    """A form cannot be read."""
 
     status = 400
     title = "The form cannot be read"
@@ -95,19 +95,37 @@ async def read_form(request: Request) -> dict[str, str]:
         SlowBodyError: if it takes longer than 30 seconds to arrive.
         FormError: if it is damaged.
     """
-    kept: dict[str, str] | None = getattr(request.state, "form", None)
-    if kept is not None:
-        return kept
     try:
-        body = await read_body(request, FORM_LIMIT, (FORM,))
+        return dict(await read_fields(request))
     except ContentTypeError:
         return {}
+
+
+async def read_fields(request: Request) -> list[tuple[str, str]]:
+    """Give the fields of a form in their order; one that comes twice is there twice.
+
+    Raises:
+        ContentTypeError: if it is no form.
+        BodyTooLargeError: if it exceeds 64 KiB.
+        SlowBodyError: if it takes longer than 30 seconds to arrive.
+        FormError: if it is damaged.
+    """
+    kept: list[tuple[str, str]] | None = getattr(request.state, "form", None)
+    if kept is not None:
+        return kept
+    body = await read_body(request, FORM_LIMIT, (FORM,))
     try:
-        fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=256))
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=256)
     except ValueError:
         raise FormError("The form is damaged, or has too many fields.") from None
     request.state.form = fields
     return fields
+
+
+def has_body(request: Request) -> bool:
+    """Whether a request has a body, as its headers say (RFC 9112, section 6.3)."""
+    headers = request.headers
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _check_type(request: Request, accepted: Collection[str]) -> None:

@@ -297,7 +297,7 @@ _PROBLEMS: Final = {
     ),
     415: (
         "content-type",
-        "The request is not sent as FHIR JSON",
+        "The request is not sent in a format that is read here",
         "Content-Type must be application/fhir+json or application/json.",
     ),
     422: (

@@ -31,7 +31,7 @@ _WHEN: Final = {
     412: "The call does not hold the records that a risk is made of, and they cannot be fetched.",
     413: "The body is larger than the operator allows.",
     414: "The URL is longer than any of ours.",
-    415: "The body is not sent as FHIR JSON in UTF-8, or is compressed.",
+    415: "The body is of a type that is not read here, not in UTF-8, or compressed.",
     422: "The records or the parameters cannot be answered: two patients, an unknown Encounter, "
     "a time without offset.",
     429: "The caller asked too often, or the address failed too often to identify itself. "

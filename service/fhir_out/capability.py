@@ -24,6 +24,7 @@ OPERATION: Final = "readmission-risk"
 INTERACTIONS: Final[dict[str, tuple[str, str]]] = {
     "GET /fhir/RiskAssessment/{score_id}": ("RiskAssessment", "read"),
     "GET /fhir/RiskAssessment": ("RiskAssessment", "search-type"),
+    "POST /fhir/RiskAssessment/_search": ("RiskAssessment", "search-type"),
     "GET /fhir/List/work-list": ("List", "read"),
     "GET /fhir/Group/work-list": ("Group", "read"),
     "GET /fhir/Task/{stay}": ("Task", "read"),
@@ -46,7 +47,8 @@ def capability_statement(routes: Collection[str], own_url: str) -> dict[str, Any
         routes: method and template of the routes that there are.
         own_url: the URL that callers know the service by.
     """
-    served = [claim for route, claim in INTERACTIONS.items() if route in routes]
+    # Of two routes for one interaction, as of the search, the interaction is claimed once.
+    served = dict.fromkeys(claim for route, claim in INTERACTIONS.items() if route in routes)
     base = f"{own_url}/fhir"
     made = CapabilityStatement.model_validate(
         {

@@ -38,10 +38,19 @@ def json_alone(
         FormatError: if it wants another format.
     """
     if wanted is not None:
-        if wanted not in _FORMATS:
-            raise FormatError("_format: FHIR is answered as JSON alone")
+        refuse_other_format(wanted)
     elif not _takes_json(",".join(request.headers.getlist("accept"))):
         raise FormatError("Accept: FHIR is answered as JSON alone")
+
+
+def refuse_other_format(wanted: str) -> None:
+    """Refuse a ``_format`` that is no name of JSON.
+
+    Raises:
+        FormatError: if it is none.
+    """
+    if wanted not in _FORMATS:
+        raise FormatError("_format: FHIR is answered as JSON alone")
 
 
 def _takes_json(accept: str) -> bool:

@@ -1,4 +1,4 @@
-"""What ``GET /fhir/RiskAssessment`` may be asked: the parameters, declared once, and read strictly.
+"""What a search of RiskAssessments may be asked: the parameters, declared once, and read strictly.
 
 Source: FHIR R4, Search. A parameter that is not known is passed over, unless the caller says
 ``Prefer: handling=strict``. One that is known and asked in a way that is not supported (a modifier,

@@ -98,6 +98,9 @@ ROUTES: Final[dict[str, Line]] = {
     ),
     # What is not for the caller is answered as FHIR answers what is not there: an empty page.
     "GET /fhir/RiskAssessment": scope("RiskAssessment.s", "clinician care_manager data_scientist"),
+    "POST /fhir/RiskAssessment/_search": scope(
+        "RiskAssessment.s", "clinician care_manager data_scientist"
+    ),
     "POST /fhir/subscriptions/{name}": subscription_secret(),
     "GET /fhir/metadata": open_to_all("read before there is a token"),
     "GET /fhir/.well-known/smart-configuration": open_to_all("read before there is a token"),

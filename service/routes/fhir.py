@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from fhir_mappings.errors import UnprocessableError
 from service import examples
-from service.body import ACCEPTED, read_body
+from service.body import ACCEPTED, FORM, has_body, read_body, read_fields
 from service.fhir_out import examples as fhir_examples
-from service.fhir_out.formats import FHIR, json_alone
+from service.fhir_out.formats import FHIR, json_alone, refuse_other_format
 from service.fhir_out.parameters import AS_OF, ENCOUNTER, read_inputs
 from service.fhir_out.search import SEARCH_PARAMETERS, parse_search
 from service.identity.access import accesses, open_to_all, requires
@@ -24,6 +24,7 @@ from service.views import View
 
 OPERATION: Final = "/fhir/$readmission-risk"
 SEARCH: Final = "/fhir/RiskAssessment"
+POSTED_SEARCH: Final = "/fhir/RiskAssessment/_search"
 READ: Final = "/fhir/RiskAssessment/{score_id}"
 
 router = APIRouter(tags=["fhir"], dependencies=[Depends(json_alone)], default_response_class=FHIR)
@@ -145,18 +146,49 @@ async def search_risk_assessments(
     request: Request, caller: Annotated[Caller, requires("RiskAssessment", "s")]
 ) -> Response:
     """Read what was kept, enter that it was listed, answer."""
-    here = serving(request)
-    asked = parse_search(request.query_params.multi_items(), request.headers.getlist("prefer"))
+    return await _search(request, caller, request.query_params.multi_items(), SEARCH)
 
-    def answer() -> Response:
-        from service.fhir_out.bundles import search_bundle
 
-        found = search_scores(
-            here.keeping, caller, asked.search, opted_out=here.opt_outs.listed, route=SEARCH
-        )
-        return _fhir(search_bundle(asked, found, here.settings.own_url))
-
-    return await here.compute(answer)
+@router.post(
+    POSTED_SEARCH,
+    summary="Search RiskAssessments, by a form",
+    description="The same search, for whoever must not have a patient's id in an address: the "
+    "parameters come as a form, in the URL, or in both, and mean the same.",
+    responses={
+        200: fhir_answer("Bundle", "A page of the search.", fhir_examples.SEARCHSET),
+        **outcomes(400, 401, 403, 406, 408, 413, 415, 422, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": False,
+            "description": "The parameters of the search.",
+            "content": {
+                FORM: {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            one.name: {"type": "string", "description": one.documentation}
+                            for one in SEARCH_PARAMETERS
+                        },
+                    },
+                    "example": {"patient": "Patient/example-patient", "_count": "20"},
+                }
+            },
+        }
+    },
+)
+async def post_search(
+    request: Request, caller: Annotated[Caller, requires("RiskAssessment", "s")]
+) -> Response:
+    """Read the form, then search."""
+    pairs = request.query_params.multi_items()
+    if has_body(request):
+        fields = await read_fields(request)
+        for name, value in fields:
+            if name == "_format":
+                refuse_other_format(value)
+        pairs += fields
+    return await _search(request, caller, pairs, POSTED_SEARCH)
 
 
 @router.get(
@@ -220,6 +252,23 @@ def _scored(
     asked = Asked(inputs.encounter, moment)
     kept = score_records(here, caller, inputs.bundle, asked, route=OPERATION)
     return _fhir(operation_bundle(kept, here.settings.own_url))
+
+
+async def _search(
+    request: Request, caller: Caller, pairs: list[tuple[str, str]], route: str
+) -> Response:
+    here = serving(request)
+    asked = parse_search(pairs, request.headers.getlist("prefer"))
+
+    def answer() -> Response:
+        from service.fhir_out.bundles import search_bundle
+
+        found = search_scores(
+            here.keeping, caller, asked.search, opted_out=here.opt_outs.listed, route=route
+        )
+        return _fhir(search_bundle(asked, found, here.settings.own_url))
+
+    return await here.compute(answer)
 
 
 def _read(here: Serving, caller: Caller, score_id: str) -> Response:

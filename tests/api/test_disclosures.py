@@ -291,6 +291,9 @@ TOUCHING = {
     "GET /fhir/RiskAssessment": lambda client: client.get(
         "/fhir/RiskAssessment", params={"patient": PATIENT}
     ),
+    "POST /fhir/RiskAssessment/_search": lambda client: client.request(
+        "POST", "/fhir/RiskAssessment/_search", data={"patient": PATIENT}
+    ),
     "POST /cds-services/{service_id}": hook_call,
     "POST /cds-services/{service_id}/feedback": feedback,
     "GET /v1/patients/{id}/disclosures": lambda client: client.get(PATH.format("p")),

@@ -51,6 +51,7 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
         "GET /v1/patients/{id}/disclosures",
         "POST /fhir/$readmission-risk",
         "GET /fhir/RiskAssessment",
+        "POST /fhir/RiskAssessment/_search",
         "GET /fhir/RiskAssessment/{score_id}",
         "GET /fhir/.well-known/smart-configuration",
         "POST /fhir/subscriptions/{name}",

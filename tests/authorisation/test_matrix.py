@@ -75,6 +75,7 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "POST /v1/score": lambda case: {"json": bundle_of(case.patient)},
     "POST /fhir/$readmission-risk": lambda case: {"json": bundle_of(case.patient)},
     "GET /fhir/RiskAssessment": lambda case: {"params": {"patient": case.named}},
+    "POST /fhir/RiskAssessment/_search": lambda case: {"data": {"patient": case.named}},
     "POST /v1/patients/{patient_id}/break-glass": lambda case: {
         "json": {"reason": "covering_unit", "explanation": "On call for the unit tonight."}
     },
