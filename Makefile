@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 SERVE ?= 1
 PATIENTS ?= 5000
 PORT ?= 8000
+EHR_PORT ?= 8001
 
 .DEFAULT_GOAL := help
 .PHONY: help demo docs conformance test test-all lint format bench lock clean
@@ -22,8 +23,8 @@ $(VENV)/development: requirements-dev.lock $(VENV)/runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	touch $@
 
-demo: $(VENV)/runtime ## The whole product on a simulated hospital (SERVE=0 ends after scoring)
-	$(BIN)/readmit demo --folder demo --patients $(PATIENTS) --port $(PORT) $(if $(filter 0,$(SERVE)),--no-serve,--serve)
+demo: $(VENV)/runtime ## The whole product on a simulated hospital, with a demo EHR (SERVE=0 ends after scoring)
+	$(BIN)/readmit demo --folder demo --patients $(PATIENTS) --port $(PORT) --ehr-port $(EHR_PORT) $(if $(filter 0,$(SERVE)),--no-serve,--serve)
 
 test: $(VENV)/development ## The tests, with coverage
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered -m "not slow"

@@ -2,29 +2,37 @@
 
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.table import Table
 
+from fhir_mappings.consent import used_now
 from fhir_mappings.coverage import coverage
 from fhir_mappings.features.declaration import declared_features
 from fhir_mappings.ingest import ingest
-from fhir_mappings.profiles import load_profile
+from fhir_mappings.profiles import SiteProfile, load_profile
 from fhir_mappings.records.files import export_files, pieces
+from fhir_mappings.records.instants import as_datetime
 from fhir_mappings.sources.reading import site_concepts
-from fhir_mappings.store import open_store
-from service.batch import score_store
+from fhir_mappings.store import Store, open_store
+from service.batch import Progress, score_store
+from service.batch_run.run import Order, RunSummary, score_all
+from service.keeping import open_keeping
+from service.settings import Settings, SettingsError, load_settings
 from service.tables import coverage_tables, evaluation_tables, ingest_tables, show, table
 from service.terminal import Phases, progress, results
+from training.dataset import end_of_data
 from training.experiment import run_study
 from training.replay.ledger import Part
-from training.risk_model import champion
+from training.risk_model import RiskModel, champion
 from training.simulated_hospital import simulate
 from training.study import Study
 
 
-def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> None:
+def run(folder: Path, *, patients: int, seed: int, port: int, ehr_port: int, serving: bool) -> None:
     """Simulate, ingest, train, score, and serve on loopback; each step says what it found.
 
     Args:
@@ -32,7 +40,11 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
         patients: how many patients to simulate.
         seed: of the simulation and of the training.
         port: to serve on.
-        serving: whether to serve at the end.
+        ehr_port: of the demo EHR.
+        serving: whether to serve at the end, and the demo EHR beside it.
+
+    Raises:
+        SettingsError: if a port is taken.
 
     """
     records, store, mlruns = folder / "records", folder / "store", folder / "mlruns"
@@ -61,6 +73,7 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
             model = champion(mlruns)
             with Part(store, model) as part:
                 scored = score_store(opened, profile, model, folder / "scores.csv", report, part)
+            listed = _list_patients(folder, opened, profile, model, report)
     show(
         results,
         evaluation_tables(trained),
@@ -68,19 +81,88 @@ def run(folder: Path, *, patients: int, seed: int, port: int, serving: bool) -> 
         f"{simulated.best_possible_auroc:.3f} (all index stays)",
         table("Scored", ("", "stays"), [("scored", scored.scored), *scored.not_scored.items()]),
     )
+    show(results, _listed(folder, listed))
     bundle = _bundle_to_try(records, folder)
     show(results, *_what_next(folder, bundle, port))
     if serving:
-        from service.serve import serve
-        from service.settings import load_settings
+        serve_with_ehr(folder, port=port, ehr_port=ehr_port)
 
-        changes = {
-            "mlruns": mlruns,
-            "port": port,
+
+def _settings(folder: Path) -> Settings:
+    """Where the demo's service keeps what is its own."""
+    return load_settings().model_copy(
+        update={
+            "mlruns": folder / "mlruns",
             "database": f"sqlite:///{folder / 'readmit.db'}",
+            # For the first request of somebody with curl; who brings credentials is judged by them.
             "development": True,
         }
-        serve(load_settings().model_copy(update=changes))
+    )
+
+
+def _list_patients(
+    folder: Path, store: Store, profile: SiteProfile, model: RiskModel, report: Progress
+) -> RunSummary:
+    """List whom to follow up, as of the end of the simulated records."""
+    settings = _settings(folder)
+    keeping = open_keeping(settings)
+    try:
+        end = end_of_data(store)
+        order = Order(
+            store=store,
+            profile=profile,
+            model=model,
+            opt_outs=used_now(profile),
+            as_of=None if end is None else as_datetime(end),
+            now=datetime.now(UTC),
+            max_reasons=settings.max_reasons,
+        )
+        return score_all(keeping, order, report)
+    finally:
+        keeping.close()
+
+
+def _listed(folder: Path, listed: RunSummary) -> Table:
+    return table(
+        f"Whom to follow up, as of {listed.as_of}, in {folder / 'readmit.db'}",
+        ("", "patients"),
+        [("on the list", listed.listed), *listed.not_scored.items()],
+    )
+
+
+def serve_with_ehr(folder: Path, *, port: int, ehr_port: int) -> None:
+    """Serve what a demo has made, with the demo EHR beside it, until both are stopped.
+
+    Raises:
+        SettingsError: if a port is taken.
+    """
+    from service.demo_ehr.configuration import write_issuers
+    from service.demo_ehr.plan import new_plan
+    from service.demo_ehr.run import beside, free_port, listening
+    from service.serve import serve
+
+    try:
+        listener = listening(ehr_port)
+    except OSError as error:
+        raise SettingsError(f"--ehr-port: cannot listen there: {error.strerror}") from None
+    plan = new_plan(folder / "records", listener.getsockname()[1], port or free_port())
+    issuers = folder / "issuers.toml"
+    write_issuers(plan, issuers)
+    settings = _settings(folder).model_copy(
+        update={
+            "port": plan.service_port,
+            "issuers": issuers,
+            "frame_ancestors": (plan.ehr,),
+        }
+    )
+    show(
+        results,
+        "",
+        f"[bold]Demo EHR[/] (simulated)  {plan.ehr}: open it in a browser, and see docs/demo.md",
+        f"[bold]readmit[/]               {plan.service}",
+    )
+    with beside(plan, listener):
+        serve(settings)
 
 
 def _what_next(folder: Path, bundle: Path, port: int) -> list[str]:

@@ -71,6 +71,15 @@ class KeptScore(NamedTuple):
     view: View = View.WHOLE
 
 
+class FoundScore(NamedTuple):
+    """A score that somebody may see, before it is shown and entered in the audit."""
+
+    row: scores.Row
+    score: Score
+    """The whole of it, whatever they see of it."""
+    sight: Sight
+
+
 def sight(
     keeping: Keeping,
     caller: Caller,
@@ -127,6 +136,7 @@ def keep_score(
     *,
     unit: str | None,
     route: str,
+    row: Inputs | None = None,
     beside: Callable[[Work, Score], None] | None = None,
 ) -> KeptScore:
     """Keep a score and enter it in the audit, both or neither; give it with its id.
@@ -137,6 +147,7 @@ def keep_score(
         score: without an id.
         unit: of the stay.
         route: the template of the path.
+        row: what the model went by; without it, nobody can ask later what if it were otherwise.
         beside: what belongs in the same transaction, given the score with its id.
 
     Raises:
@@ -146,7 +157,7 @@ def keep_score(
     kept = msgspec.structs.replace(score, score_id=secrets.token_hex(16))
     made_at = datetime.now(UTC)
     with keeping.audit.recorded() as work:
-        scores.keep(work.connection, row_of(keeping.keys, kept, unit, made_at, None))
+        scores.keep(work.connection, row_of(keeping.keys, kept, unit, made_at, row))
         work.record(given(kept, unit, caller=caller, route=route))
         if beside is not None:
             beside(work, kept)
@@ -177,6 +188,36 @@ def read_score(
         ScoreNotFoundError: if there is none, or none for this caller.
         DatabaseError: if it cannot be read, or entered in the audit.
     """
+    found = find_score(
+        keeping, caller, score_id, opted_out=opted_out, route=route, only_scored=only_scored
+    )
+    sight = found.sight
+    keeping.audit.record(
+        Entry(
+            event=Event.SCORE_READ,
+            caller=sight.caller,
+            patient=found.score.subject,
+            route=route,
+            details={"score_id": score_id, "view": sight.view.value},
+        )
+    )
+    shown = seen(found.score, sight.view, keeping.keys)
+    return KeptScore(shown, as_datetime(found.row.made_at), sight.view)
+
+
+def find_score(
+    keeping: Keeping,
+    caller: Caller,
+    score_id: str,
+    *,
+    opted_out: Collection[str],
+    route: str,
+    only_scored: bool = False,
+) -> FoundScore:
+    """A score that the caller may see. Whoever shows anything of it enters that in the audit.
+
+    What it takes and raises is as of ``read_score``; that somebody is turned away is entered here.
+    """
     with keeping.database.reading() as connection:
         row = scores.by_id(connection, score_id)
         refused = row is not None and scores.is_refused(connection, row.patient_index)
@@ -190,17 +231,7 @@ def read_score(
     if not isinstance(found, Sight):
         refuse(keeping, caller, "r", found, patient=score.subject, route=route)
         raise ScoreNotFoundError
-    keeping.audit.record(
-        Entry(
-            event=Event.SCORE_READ,
-            caller=found.caller,
-            patient=score.subject,
-            route=route,
-            details={"score_id": score_id, "view": found.view.value},
-        )
-    )
-    shown = seen(score, found.view, keeping.keys)
-    return KeptScore(shown, as_datetime(row.made_at), found.view)
+    return FoundScore(row, score, found)
 
 
 def list_scores(
@@ -343,6 +374,19 @@ def opened(keys: Keys, row: scores.Row) -> Score:
     """
     text = unseal(keys, row.score_sealed, SCORE_CONTEXT)
     return msgspec.json.decode(text, type=Scored | NotScored)
+
+
+def inputs_of(keys: Keys, row: scores.Row) -> Inputs | None:
+    """What the model went by; None where it was not kept.
+
+    Raises:
+        KeysError: if it was sealed with another key, or was changed.
+    """
+    if row.row_sealed is None:
+        return None
+    return msgspec.json.decode(
+        unseal(keys, row.row_sealed, ROW_CONTEXT), type=dict[str, float | None]
+    )
 
 
 def refuse(

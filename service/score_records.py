@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from math import isfinite
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -14,11 +15,14 @@ from fhir_mappings.records.decoding import Rejected
 from fhir_mappings.stays import Stay
 from fhir_mappings.timeline import Timeline
 from service.identity.caller import Caller
-from service.kept_scores import KeptScore, Sight, keep_score, sight_before_scoring
+from service.kept_scores import Inputs, KeptScore, Sight, keep_score, sight_before_scoring
 from service.score import NotScored, NotSent, Score, UnreadRecord
 from service.scoring import choose_stay, score_stay
 from service.serving import Serving
 from service.views import seen
+
+if TYPE_CHECKING:
+    from training.risk_model import Prediction
 
 UNREAD_SHOWN: Final = 20
 """How many unreadable parts an answer names; one bad export can hold thousands."""
@@ -60,6 +64,8 @@ class ScoredRecord(NamedTuple):
 
     score: Score
     sight: Sight
+    row: Inputs | None = None
+    """What the model went by; None where there is no risk."""
 
 
 def read_record(here: Serving, bundle: bytes) -> Record:
@@ -96,14 +102,22 @@ def score_record(
     as_of = asked.as_of
     if as_of is None:
         as_of = _now() if stay.end is None else stay.end
+    model = here.model
+    inputs: dict[str, float | None] = {}
+
+    def note(row: Sequence[float], _: "Prediction") -> None:
+        for feature, value in zip(model.features, row, strict=True):
+            inputs[feature.name] = value if isfinite(value) else None
+
     score = score_stay(
-        here.model,
+        model,
         record.timeline,
         stay,
         as_of,
         opt_outs=here.opt_outs,
         encounter_id=asked.encounter_id and asked.encounter_id.removeprefix("Encounter/"),
         max_reasons=here.settings.max_reasons,
+        note=note,
     )
     unread, not_sent = records.rejected, _not_sent(records)
     if isinstance(score, NotScored) and score.reason.code in WITHOUT_CONSENT:
@@ -111,7 +125,7 @@ def score_record(
         unclear = score.reason.code == CONSENT_UNREADABLE
         unread, not_sent = [one for one in unread if unclear and one.consent is not None], ()
     score = msgspec.structs.replace(score, unread=_unread(unread), not_sent=not_sent)
-    return ScoredRecord(score, sight)
+    return ScoredRecord(score, sight, inputs or None)
 
 
 def score_records(
@@ -134,8 +148,8 @@ def score_records(
     """
     record = read_record(here, bundle)
     stay = choose_stay(record.timeline, asked.encounter_id, asked.as_of)
-    score, sight = score_record(here, caller, record, stay, asked)
-    kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route=route)
+    score, sight, row = score_record(here, caller, record, stay, asked)
+    kept = keep_score(here.keeping, sight.caller, score, unit=stay.site, route=route, row=row)
     here.metrics.scored(kept.score)
     return kept._replace(score=seen(kept.score, sight.view, here.keeping.keys), view=sight.view)
 

@@ -175,13 +175,17 @@ class Settings(BaseSettings):
         description="How long `readmit purge` leaves a follow-up after its last change, with all "
         "changes and notes before it.",
     )
-
     launch_deadline_seconds: float = Field(
         default=10.0,
         gt=0,
         le=60,
         description="How long a launch from an EHR waits for the patient's records; after it, a "
         "score that is kept is shown, or else an error.",
+    )
+    frame_ancestors: Origins = Field(
+        default=(),
+        description="Origins of EHRs whose pages may show a patient's page within them (an "
+        "iframe), between commas. None by default; no other page can be framed.",
     )
 
     @property

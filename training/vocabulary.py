@@ -6,6 +6,7 @@ one engine computes them, and a clinician reads them. Only how many patients hav
 at, never an outcome.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -21,6 +22,8 @@ from training.study_records import Records
 _DIAGNOSES: tuple[Kind, ...] = ("diagnosis", "problem")
 _DRUGS: tuple[Kind, ...] = ("medication-order", "discharge-prescription")
 _GIVEN: tuple[Kind, ...] = ("medication-administration",)
+_SHOUTED = re.compile(r"(?=.{5})[A-Z]+([-_][A-Z]+)*")
+"""A code in capitals that is a word or several; below five letters it is an abbreviation."""
 
 
 class VocabularyRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -152,7 +155,13 @@ def _slug(code: str) -> str:
 
 
 def _literally(name: str) -> str:
-    """A name within a phrase, where braces would be taken for a field of ours."""
+    """A name within a phrase, where braces would be taken for a field of ours.
+
+    A local code without display is all that a record calls a test by: ``UREA-NITROGEN`` is read as
+    a word, ``TSH`` as the abbreviation that it is.
+    """
+    if _SHOUTED.fullmatch(name):
+        name = name.replace("-", " ").replace("_", " ").lower()
     return name.replace("{", "(").replace("}", ")")
 
 
@@ -197,6 +206,10 @@ def _medication(code: str, store: Records) -> Feature:
 def _measurement(code: str, store: Records) -> Feature:
     name = store.description(code)
     said = _literally(name)
+    if name == code.partition("|")[2]:
+        # The same test may be on record under a standard code: to say of a patient whose sodium is
+        # shown that it is not recorded would be taken for a fault.
+        said = f"{said} (local code)"
     return Feature(
         name=f"vocabulary_{_slug(code)}_latest",
         family="vocabulary",
@@ -207,7 +220,9 @@ def _measurement(code: str, store: Records) -> Feature:
         records=("observation",),
         rationale="Frequent at this site; a measurement that no concept covers.",
         reference="site vocabulary",
-        phrases=Phrases(many=f"{said} {{value}} on {{date}}", missing=f"no {said} in this stay"),
+        phrases=Phrases(
+            many=f"{said} {{value}} on {{date}}", missing=f"{said} not recorded in this stay"
+        ),
     )
 
 

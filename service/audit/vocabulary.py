@@ -67,9 +67,9 @@ EVENTS: Final[dict[Event, EventDescription]] = {
         about_patient=True,
     ),
     Event.SCORE_READ: EventDescription(
-        "A score that was given before was read.",
+        "A score that was given before was read; with it, in short, those of so many other stays.",
         "R",
-        frozenset({"score_id", "view"}),
+        frozenset({"score_id", "view", "count"}),
         about_patient=True,
     ),
     Event.SCORES_LISTED: EventDescription(

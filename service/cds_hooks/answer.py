@@ -74,7 +74,13 @@ def answered(
             shown.append(card)
 
     kept = keep_score(
-        here.keeping, viewing.caller, asked.score, unit=stay.site, route=ROUTE, beside=show
+        here.keeping,
+        viewing.caller,
+        asked.score,
+        unit=stay.site,
+        route=ROUTE,
+        row=asked.row,
+        beside=show,
     )
     here.metrics.scored(kept.score)
     return Cards(tuple(shown))

@@ -123,9 +123,14 @@ def demo(
     patients: Annotated[int, typer.Option(min=200, help="How many simulated patients.")] = 5000,
     seed: Annotated[int, typer.Option(min=0)] = 7,
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
-    serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve at the end.")] = True,
+    ehr_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the demo EHR; 0 takes a free one.")
+    ] = 8001,
+    serving: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Serve at the end, beside a demo EHR.")
+    ] = True,
 ) -> None:
-    """Show the whole product on a [bold]simulated[/] hospital, from records to scores."""
+    """Show the whole product on a [bold]simulated[/] hospital, from records to a card in an EHR."""
     from service.demo import run
 
-    run(folder, patients=patients, seed=seed, port=port, serving=serving)
+    run(folder, patients=patients, seed=seed, port=port, ehr_port=ehr_port, serving=serving)

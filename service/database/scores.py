@@ -110,6 +110,28 @@ def of_patient(
     return [Row(**row._mapping) for row in found]
 
 
+def newest_of_each_stay(
+    connection: Connection, patient_index: str, *, units: Collection[str] | None, limit: int
+) -> list[Row]:
+    """The newest score of each encounter of one patient, the newest first.
+
+    Args:
+        connection: to the database.
+        patient_index: the patient, by the keyed index.
+        units: only those of stays in these units; None for all, of unknown units too.
+        limit: at most so many.
+    """
+    wanted: list[ColumnElement[bool]] = [SCORES.c.patient_index == patient_index]
+    if units is not None:
+        wanted.append(SCORES.c.unit.in_(sorted(units)))
+    newest_first = (SCORES.c.made_at.desc(), SCORES.c.id.desc())
+    place = func.row_number().over(partition_by=SCORES.c.encounter_index, order_by=newest_first)
+    placed = select(SCORES.c.id, place.label("place")).where(*wanted).subquery()
+    newest = select(placed.c.id).where(placed.c.place == 1)
+    query = select(SCORES).where(SCORES.c.id.in_(newest)).order_by(*newest_first).limit(limit)
+    return [Row(**row._mapping) for row in connection.execute(query)]
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which scores of one patient a search is about. Stays that were not scored are none of them.
 

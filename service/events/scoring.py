@@ -125,7 +125,13 @@ def _score(
             raise LeaseLostError("another worker has it")
 
     kept = keep_score(
-        here.keeping, found.sight.caller, found.score, unit=stay.site, route=ROUTE, beside=beside
+        here.keeping,
+        found.sight.caller,
+        found.score,
+        unit=stay.site,
+        route=ROUTE,
+        row=found.row,
+        beside=beside,
     )
     here.metrics.scored(kept.score)
 

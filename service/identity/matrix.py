@@ -163,6 +163,16 @@ ROUTES: Final[dict[str, Line]] = {
     "POST /sign-out": signed_in(gives=303),
     # Each tool asks one of the paths above with the same token.
     "POST /mcp": signed_in(),
+    "GET /risk/{score_id}": scope(
+        "RiskAssessment.r", "clinician care_manager data_scientist", **OWN_404
+    ),
+    "POST /risk/{score_id}/break-glass": scope(
+        "Consent.c",
+        "clinician care_manager",
+        gives=303,
+        system_with_scope=403,
+        other_patient=403,
+    ),
     "GET /openapi.json": open_to_all("the documentation of the interface; nothing of a patient"),
 }
 """Every route of the service."""

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from service.fhir_out.outcome import is_fhir
 from service.identity.sessions import cookies_of, drop_cookies
+from service.pages.framing import let_the_ehr_frame_it
 from service.pages.page import TAG, page
 from service.problems import CHALLENGE, RETRY_AFTER_SECONDS, Problem
 
@@ -30,6 +31,7 @@ def error_page(request: Request, problem: Problem) -> Response | None:
     """The error as a page; None where it was not a person with a browser who asked."""
     if not _is_for_a_person(request):
         return None
+    let_the_ehr_frame_it(request)
     response = page(
         request,
         "error.html",

@@ -9,10 +9,11 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from service.cards.wording import percent
 from service.identity.caller import Caller
 from service.identity.csrf import FIELD, token_of
 from service.identity.sessions import Session
-from service.pages.words import role_names
+from service.pages.words import capitalised, points, readable, role_names, signed
 from service.serving import serving
 
 TAG: Final = "pages"
@@ -65,5 +66,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["role_names"] = role_names
+    for one in (capitalised, percent, points, readable, role_names, signed):
+        environment.filters[one.__name__] = one
     return environment

@@ -1,6 +1,7 @@
-"""Roles, and what each may do, in the words of whoever has them."""
+"""Roles in the words of whoever has them; numbers and moments as pages write them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from service.identity.roles import ROLES, Role
@@ -45,3 +46,29 @@ def may_do(role: Role) -> tuple[str, ...]:
         for scope in ROLES[role].scopes
         for permission in scope.permissions
     )
+
+
+def capitalised(words: str) -> str:
+    """A phrase as a sentence begins; what follows the first letter stays as it is."""
+    return words[:1].upper() + words[1:]
+
+
+def signed(contribution: float) -> str:
+    """A contribution with its sign, two decimals; a negative one has a minus, not a hyphen."""
+    return f"{contribution:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def points(difference: int) -> str:
+    """A difference of two risks, in percentage points, in words: ``3 points lower``."""
+    if difference == 0:
+        return "about the same"
+    unit = "point" if abs(difference) == 1 else "points"
+    return f"{abs(difference)} {unit} {'higher' if difference > 0 else 'lower'}"
+
+
+def readable(moment: str) -> str:
+    """An ISO moment as people read it, by the record's own clock; a bare year as it is."""
+    try:
+        return datetime.fromisoformat(moment).strftime("%Y-%m-%d, %H:%M")
+    except ValueError:
+        return moment

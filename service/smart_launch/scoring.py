@@ -149,7 +149,14 @@ def _serves(here: Serving, row: Row) -> bool:
 
 
 def _keep(here: Serving, found: ScoredRecord, stay: Stay) -> str:
-    kept = keep_score(here.keeping, found.sight.caller, found.score, unit=stay.site, route=ROUTE)
+    kept = keep_score(
+        here.keeping,
+        found.sight.caller,
+        found.score,
+        unit=stay.site,
+        route=ROUTE,
+        row=found.row,
+    )
     here.metrics.scored(kept.score)
     return str(kept.score.score_id)
 

@@ -54,7 +54,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     discharged_at: Annotated[
         str | None, Meta(description="UTC; null while the patient is in hospital.")
     ]
-    days_since_discharge: int | None
+    days_since_discharge: Annotated[
+        int | None, Meta(description="Whole days, at the moment of the list.")
+    ]
     reasons: Annotated[tuple[str, ...], Meta(description="What raises the risk most.")]
     changeable: Annotated[tuple[str, ...], Meta(description="Of these, what can be changed.")]
     missing: Annotated[int, Meta(description="How many inputs the model missed.")]
@@ -170,7 +172,9 @@ def gather(
         after: where to go on; None for the first.
         limit: at most so many.
     """
-    now = from_datetime(datetime.now(UTC))
+    # The risk that is left is of the moment of the run, and so are the days since discharge.
+    as_of = work_list_search.listed_as_of(connection)
+    now = from_datetime(datetime.now(UTC)) if as_of is None else as_of
     found: list[Opened] = []
     while len(found) < limit:
         lacking = limit - len(found)

@@ -69,6 +69,9 @@ class LinearModel:
         log_odds = self.baseline + sum(contributions)
         return Sum(1 / (1 + math.exp(-log_odds)), log_odds, self.baseline, contributions)
 
+    def predict(self, rows: Sequence[Sequence[float]]) -> list[float]:
+        return [self.explain(row).probability for row in rows]
+
     def band(self, probability: float) -> str:
         return "high" if probability >= 0.25 else "low"
 

@@ -77,6 +77,9 @@ BODIES: dict[str, Callable[[Case], dict[str, Any]]] = {
     "POST /v1/patients/{patient_id}/break-glass": lambda case: {
         "json": {"reason": "covering_unit", "explanation": "On call for the unit tonight."}
     },
+    "POST /risk/{score_id}/break-glass": lambda case: {
+        "data": {"reason": "covering_unit", "explanation": "On call for the unit tonight."}
+    },
     "POST /cds-services/{service_id}": lambda case: {"json": call_of(bundle_of(case.patient))},
     "POST /cds-services/{service_id}/feedback": lambda case: {"json": FEEDBACK},
     "POST /fhir/subscriptions/{name}": lambda case: {"json": NOTIFICATION},

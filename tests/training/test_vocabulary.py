@@ -1,6 +1,7 @@
 """Vocabulary features: what is frequent at a site, found without looking at any outcome."""
 
 import inspect
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -114,6 +115,21 @@ def test_what_a_site_calls_a_code_can_be_said_whatever_braces_it_has(found, valu
     assert not any("{" in words or "}" in words for words in said)
     assert any("Ward test (count)" in words for words in said)
     assert any("such as heart failure (left)" in words for words in said)
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [("SODIUM", "sodium"), ("UREA-NITROGEN", "urea nitrogen"), ("TSH", "TSH"), ("HbA1c", "HbA1c")],
+)
+def test_a_local_code_without_display_is_read_as_a_word_and_not_shouted(code, read):
+    names = SimpleNamespace(description=lambda _: code)
+    feature = vocabulary._measurement(f"urn:ward|{code}", names)
+    assert phrase(feature, None, as_of=0) == f"{read} (local code) not recorded in this stay"
+    assert phrase(feature, 3.0, as_of=0).startswith(f"{read} (local code) 3 on ")
+    named = vocabulary._measurement(
+        "urn:ward|X", SimpleNamespace(description=lambda _: "Peak flow")
+    )
+    assert phrase(named, None, as_of=0) == "Peak flow not recorded in this stay"
 
 
 def test_outcomes_play_no_part(made, found):

@@ -1,0 +1,1 @@
+"""The patient's page: one kept score, from the figure down to the records, for whoever cares."""
