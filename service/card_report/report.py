@@ -18,8 +18,8 @@ from service.database import cards
 from service.keeping import Keeping
 from service.kept_scores import SCORE_CONTEXT
 from service.protection.sealing import unseal
+from service.small_cells import SMALLEST_CELL
 from training.monitoring.disclosure import Table
-from training.monitoring.transparency import SMALLEST_CELL
 
 
 class Records(NamedTuple):

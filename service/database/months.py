@@ -34,4 +34,6 @@ def find(connection: Connection, month: str) -> Row | None:
 
 def counted(connection: Connection) -> list[str]:
     """The months that there are, the newest first."""
-    return list(connection.execute(select(MONTHS.c.month).order_by(MONTHS.c.month.desc())).scalars())
+    return list(
+        connection.execute(select(MONTHS.c.month).order_by(MONTHS.c.month.desc())).scalars()
+    )

@@ -7,8 +7,8 @@ So it is days that are counted here, not patients: each of a patient's days is *
 the first call and *called* from then on (Mantel and Byar 1974, doi:10.2307/2285521).
 
 Against the readmissions that fell in those days stand the ones to expect in them, from each
-patient's own risk and the curve of returns: the hazard added up over the days at risk (subject-years
-method: Berry 1983, doi:10.2307/2531276). Where the model is calibrated and calls do nothing, both
+patient's own risk and the curve of returns: the hazard added up over the days at risk
+(subject-years method: Berry 1983, doi:10.2307/2531276). Where the model is calibrated and calls do nothing, both
 sides come to 1 on average, whenever people are called.
 """
 
@@ -126,6 +126,4 @@ def observed_to_expected(exposure: Exposure) -> Ratio | None:
         return None
     low = chi2.ppf(0.025, 2 * observed) / 2 if observed else 0.0
     high = chi2.ppf(0.975, 2 * (observed + 1)) / 2
-    return Ratio(
-        value=observed / expected, low=float(low / expected), high=float(high / expected)
-    )
+    return Ratio(value=observed / expected, low=float(low / expected), high=float(high / expected))

@@ -139,9 +139,7 @@ def count_month(
     )
 
 
-def _index_stays(
-    keys: Keys, records: Records, timeline: Timeline, period: Period
-) -> list[_Index]:
+def _index_stays(keys: Keys, records: Records, timeline: Timeline, period: Period) -> list[_Index]:
     """The stays of one patient that count; none of whoever said no to being scored or counted."""
     rules = CohortRules(
         horizon_days=records.model.horizon_days,
@@ -154,9 +152,7 @@ def _index_stays(
         end = index.stay.end
         assert end is not None  # noqa: S101  an index stay has ended
         try:
-            prepared = prepare(
-                records.model, timeline, index.stay, end, opt_outs=records.opt_outs
-            )
+            prepared = prepare(records.model, timeline, index.stay, end, opt_outs=records.opt_outs)
         except UnprocessableError:
             # The batch run did not list it either.
             continue
@@ -216,9 +212,7 @@ def _work(keeping: Keeping, found: Sequence[_Index]) -> list[Work]:
         steps: dict[str, list[follow_ups.Step]] = {}
         for start in range(0, len(names), _IN_ONE_STATEMENT):
             steps |= follow_ups.steps_of(connection, names[start : start + _IN_ONE_STATEMENT])
-    return [
-        work_of([step for name in one.names for step in steps.get(name, ())]) for one in found
-    ]
+    return [work_of([step for name in one.names for step in steps.get(name, ())]) for one in found]
 
 
 def _end(index: IndexStay, curve: ReturnCurve, until: int) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from typing import Final
 
 from service import examples
 from service.month.show import (
-    SMALLEST,
     WARNINGS,
     Allocation,
     Calls,
@@ -13,6 +12,7 @@ from service.month.show import (
     Override,
     UnitCount,
 )
+from service.small_cells import SMALLEST_CELL
 
 MONTH: Final = Month(
     month="2026-03",
@@ -22,7 +22,7 @@ MONTH: Final = Month(
     complete=True,
     model=examples.IDENTITY.name,
     version=examples.IDENTITY.version,
-    smallest=SMALLEST,
+    smallest=SMALLEST_CELL,
     stays=418,
     calls=(
         Calls(

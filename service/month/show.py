@@ -25,6 +25,7 @@ from service.keeping import Keeping
 from service.month.at_risk import Exposure, Ratio, observed_to_expected
 from service.month.days import days_of
 from service.month.figures import BECAME, Became, GroupMonth, UnitMonth, together
+from service.small_cells import SMALLEST_CELL as SMALLEST
 
 if TYPE_CHECKING:
     from service.database.cards import CardOfPeriod
@@ -32,19 +33,17 @@ if TYPE_CHECKING:
 RESOURCE: Final = "List"
 """As what the month is read, in scopes: it is the list's, looked back upon."""
 
-SMALLEST: Final = 11
-"""No count from 1 to 10 is given, as the Centers for Medicare & Medicaid Services ask for."""
-
 NO_UNIT: Final = "not recorded"
 """Stays whose unit no record names; for those who see every unit."""
 
 WARNINGS: Final = (
-    "This is not a trial. Who is called is chosen by risk and by people, and whoever can be reached "
-    "at home differs from whoever cannot: a lower ratio among the called does not show that the "
-    "calls did it, and a higher one does not show that they did harm.",
-    "Days are counted, not patients: each day is \"not called\" until somebody spoke with the "
-    "patient, and \"called\" from then on, so that nobody is credited with days on which they could "
-    "not have come back. A patient who was called counts on both sides, each time for other days.",
+    "This is not a trial. Who is called is chosen by risk and by people, and whoever can be "
+    "reached at home differs from whoever cannot: a lower ratio among the called does not show "
+    "that the calls did it, and a higher one does not show that they did harm.",
+    "Days are counted, not patients: each day counts as without a call until somebody spoke with "
+    "the patient, and as after a call from then on, so that no call is credited with days on which "
+    "nobody could have come back. Whoever was called counts on both sides, each time with other "
+    "days.",
     "The expected number is what the model's risks add up to over those days. If the model is no "
     "longer calibrated, both ratios are off: see what monitoring says. The intervals hold chance "
     "alone.",

@@ -74,9 +74,7 @@ class Planning(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-def read_planning(
-    keeping: Keeping, caller: Caller, model: "RiskModel", weeks: int
-) -> Planning:
+def read_planning(keeping: Keeping, caller: Caller, model: "RiskModel", weeks: int) -> Planning:
     """Forecast the coming weeks. Nobody is named by it, and no unit with fewer than eleven.
 
     Args:
