@@ -20,6 +20,7 @@ from service.commands import (
     keys,
     models,
     monitoring,
+    month,
     planning,
     purge,
     records,
@@ -57,6 +58,7 @@ for command in (
     clinic.serve,
     assistants.mcp,
     feedback.feedback,
+    month.month,
     purge.purge,
     clinic.demo,
 ):

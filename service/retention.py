@@ -21,6 +21,7 @@ from service.database.retention import (
     CARDS,
     EVENTS,
     FOLLOW_UPS,
+    MONTHS,
     OVER,
     SCORES,
     WORK_LIST,
@@ -102,7 +103,7 @@ def _ends(policy: Policy, now: datetime) -> list[tuple[Kept, datetime]]:
         (SCORES, now - timedelta(days=policy.scores_days)),
         (WORK_LIST, now - timedelta(days=policy.scores_days)),
         *((kept, now - timedelta(days=policy.scores_days)) for kept in (*CARDS, *EVENTS)),
-        *((kept, now - timedelta(days=policy.follow_ups_days)) for kept in FOLLOW_UPS),
+        *((kept, now - timedelta(days=policy.follow_ups_days)) for kept in (*FOLLOW_UPS, MONTHS)),
         (BROKEN_GLASS, now - timedelta(days=policy.broken_glass_days)),
         *((kept, now - AFTER_ITS_END) for kept in OVER),
     ]

@@ -22,6 +22,7 @@ from mcp_types import (
 
 from fhir_mappings.errors import ReadmitError
 from service import VERSION
+from service.planning.forecast import MOST_WEEKS
 from service.work_list.wanted import PARAMETERS
 
 MOST_PATIENTS: Final = 50
@@ -114,6 +115,21 @@ TOOLS: Final = (
         "/v1/patients/{patient}/scores",
         {"patient": {**_PATIENT, "description": "The Patient's id."}},
         ("patient",),
+    ),
+    ToolDescription(
+        "get_unit_forecast",
+        "Readmissions to expect, by unit and week",
+        "How many readmissions each unit must expect in the coming weeks, with the interval that "
+        "95 % of such weeks lie in. Small units are shown together.",
+        "/v1/forecast",
+        {
+            "weeks": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MOST_WEEKS,
+                "description": "How many weeks ahead; four by default.",
+            }
+        },
     ),
     ToolDescription(
         "get_model",

@@ -86,6 +86,9 @@ SHAPES: Final[dict[Event, Shape]] = {
         (DCM, "110112", "Query"), (LIFECYCLE, "access", "Access/View Record Lifecycle Event")
     ),
     Event.WORK_LIST_READ: Shape(_REST, _SEARCH, "PatientQuery", _READER),
+    Event.MONTH_COUNTED: Shape(
+        (DCM, "110112", "Query"), (LIFECYCLE, "access", "Access/View Record Lifecycle Event")
+    ),
     Event.FOLLOW_UP_READ: Shape(_REST, _READ, "PatientRead", _READER),
     Event.FOLLOW_UP_CHANGED: Shape(_REST, _UPDATE, "PatientUpdate", _AUTHOR),
     Event.EVENTS_RECEIVED: Shape(_REST, _CREATE),

@@ -21,6 +21,7 @@ class Event(StrEnum):
     CARD_SHOWN = "card_shown"
     CARD_FEEDBACK = "card_feedback"
     FEEDBACK_REPORTED = "feedback_reported"
+    MONTH_COUNTED = "month_counted"
     FOLLOW_UP_READ = "follow_up_read"
     FOLLOW_UP_CHANGED = "follow_up_changed"
     EVENTS_RECEIVED = "events_received"
@@ -99,6 +100,11 @@ EVENTS: Final[dict[Event, EventDescription]] = {
         "What became of the cards of a period was counted, and what followed for their patients.",
         "R",
         frozenset({"cards", "first", "last"}),
+    ),
+    Event.MONTH_COUNTED: EventDescription(
+        "The follow-ups of a month's discharges were counted, and what followed for the patients.",
+        "R",
+        frozenset({"month", "stays"}),
     ),
     Event.FOLLOW_UP_READ: EventDescription(
         "How far a stay was worked was read, or its history; or shown to who came second.",

@@ -16,8 +16,8 @@ import msgspec
 
 from fhir_mappings.records.instants import as_datetime
 from service.database.cards import CardOfPeriod
+from service.small_cells import SMALLEST_CELL
 from training.monitoring.disclosure import Table, publishable, rounded
-from training.monitoring.transparency import SMALLEST_CELL
 
 OUTCOMES: Final = ("accepted", "overridden", "not_reported")
 """What became of a card. The last: the EHR said nothing."""

@@ -17,9 +17,9 @@ from fhir_mappings.profiles import SiteProfile
 from fhir_mappings.sources.reading import site_concepts
 from fhir_mappings.store import Store
 from fhir_mappings.timeline import Timeline
+from service.small_cells import SMALLEST_CELL
 from training.cohort.selection import CohortRules, select
 from training.dataset import end_of_data
-from training.monitoring.transparency import SMALLEST_CELL
 from training.study_records import StudyRecords
 
 RULES: Final = CohortRules(follow_up=False)

@@ -1,47 +1,25 @@
 """The report on the cards of a period: what became of them, and whether they were right."""
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from fhir_mappings.consent import OptOuts
 from fhir_mappings.profiles import SiteProfile
-from fhir_mappings.records.instants import from_datetime
 from fhir_mappings.store import Store
 from service.audit.ledger import Entry
 from service.audit.vocabulary import Event
 from service.card_report.counts import Burden, burden, tables
 from service.card_report.followed import Followed, ShownRisk, followed, judged
+from service.card_report.period import Period as Period  # what a report is asked for with
 from service.database import cards
 from service.keeping import Keeping
 from service.kept_scores import SCORE_CONTEXT
 from service.protection.sealing import unseal
+from service.small_cells import SMALLEST_CELL
 from training.monitoring.disclosure import Table
-from training.monitoring.transparency import SMALLEST_CELL
-
-
-class Period(NamedTuple):
-    """Whole days on the hospital's clock."""
-
-    first: date
-    last: date
-    zone: ZoneInfo
-
-    @property
-    def since(self) -> int:
-        """Where it begins, microseconds UTC."""
-        return self._midnight(self.first)
-
-    @property
-    def until(self) -> int:
-        """Where it is over, microseconds UTC."""
-        return self._midnight(self.last + timedelta(days=1))
-
-    def _midnight(self, day: date) -> int:
-        return from_datetime(datetime.combine(day, time(), self.zone))
 
 
 class Records(NamedTuple):

@@ -1,5 +1,7 @@
 """How far each stay has been worked, and every change on the way there."""
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -46,6 +48,16 @@ class ChangeRow(msgspec.Struct, frozen=True, kw_only=True):
     due_on: str | None
     reason: str | None
     note_sealed: bytes | None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What a change made of a follow-up, for whoever counts and needs to know no more."""
+
+    stay_index: str
+    at: int
+    """Microseconds UTC."""
+    status: str
+    reason: str | None
 
 
 def stay_of(connection: Connection, stay_index: str) -> StayRow | None:
@@ -102,6 +114,25 @@ def people(connection: Connection, since: int) -> list[str]:
         FOLLOW_UPS.c.assigned_to.is_not(None), FOLLOW_UPS.c.changed_at >= since
     )
     return sorted(connection.execute(by.union(having)).scalars())
+
+
+def steps_of(connection: Connection, stays: Sequence[str]) -> dict[str, list[Step]]:
+    """The changes to the follow-ups of some stays, each stay's first one first.
+
+    Args:
+        connection: to the database.
+        stays: their keyed names; as many as fit one statement.
+    """
+    columns = (FOLLOW_UP_CHANGES.c[name] for name in Step.__struct_fields__)
+    rows = connection.execute(
+        select(*columns)
+        .where(FOLLOW_UP_CHANGES.c.stay_index.in_(stays))
+        .order_by(FOLLOW_UP_CHANGES.c.stay_index, FOLLOW_UP_CHANGES.c.version)
+    )
+    found: dict[str, list[Step]] = {}
+    for row in rows:
+        found.setdefault(row.stay_index, []).append(Step(*row))
+    return found
 
 
 def enter(connection: Connection, change: ChangeRow, patient_index: str) -> bool:

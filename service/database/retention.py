@@ -47,6 +47,8 @@ FOLLOW_UPS: Final = (
     Kept("follow_ups", tables.FOLLOW_UPS.c.changed_at),
 )
 """Of a follow-up that is still worked on, the first change stays as well: a history has no gap."""
+MONTHS: Final = Kept("months", tables.MONTHS.c.made_at)
+"""Kept as long as the follow-ups that were counted."""
 EVENTS: Final = (
     Kept("received_events", tables.RECEIVED_EVENTS.c.received_at),
     Kept("outbox", tables.OUTBOX.c.changed_at),

@@ -287,6 +287,23 @@ SAVED_FILTERS: Final = Table(
 )
 """What somebody looks at every morning: the query of the list, under a name of theirs."""
 
+MONTHS: Final = Table(
+    "months",
+    METADATA,
+    Column("month", String(7), primary_key=True),
+    Column("made_at", BigInteger, nullable=False),
+    Column("followed_until", BigInteger, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("units", Text, nullable=False),
+    Index("ix_months_made_at", "made_at"),
+)
+"""What the follow-ups of a month's discharges came to, as ``readmit month`` counted it last: sums
+by unit (JSON of ``service.month.figures.UnitMonth``), and nobody by name or index. It cannot be read
+off the other tables: the list has a patient's newest stay alone, and nothing in the database knows
+whether a return was planned. ``followed_until``: how far the records went that it was counted from.
+"""
+
 RECEIVED_EVENTS: Final = Table(
     "received_events",
     METADATA,

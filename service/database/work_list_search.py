@@ -90,6 +90,18 @@ class Need(NamedTuple):
     expected: float
 
 
+class Discharged(NamedTuple):
+    """A patient who left hospital, for whoever forecasts and needs to know no more."""
+
+    unit: str | None
+    probability: float
+    """As predicted at the discharge."""
+    discharged_at: int
+    """Microseconds UTC."""
+    at_home: bool
+    """Whether they are alive and have not come back since."""
+
+
 _STATUS: Final = func.coalesce(FOLLOW_UPS.c.status, NEW)
 
 _SORTED_BY: Final[dict[Sort, tuple[ColumnElement[Any], bool]]] = {
@@ -177,6 +189,30 @@ def needs(connection: Connection, filters: Filters) -> list[Need]:
         select(WORK_LIST.c.groups, func.count(), func.sum(WORK_LIST.c.remaining)), filters
     ).group_by(WORK_LIST.c.groups)
     return [Need(*row) for row in connection.execute(query)]
+
+
+def discharged_since(connection: Connection, filters: Filters, moment: int) -> list[Discharged]:
+    """Who was scored and discharged since a moment (microseconds UTC), on the list or not any more.
+
+    Whoever came back is there with the new stay alone.
+
+    Args:
+        connection: to the database.
+        filters: of which the caller's reach counts.
+        moment: the earliest discharge.
+    """
+    columns = (
+        WORK_LIST.c.unit,
+        WORK_LIST.c.probability,
+        WORK_LIST.c.discharged_at,
+        WORK_LIST.c.left.is_(None).label("at_home"),
+    )
+    query = select(*columns).where(
+        WORK_LIST.c.probability.is_not(None), WORK_LIST.c.discharged_at >= moment
+    )
+    if filters.reach is not None:
+        query = query.where(WORK_LIST.c.unit.in_(sorted(filters.reach)))
+    return [Discharged(*row) for row in connection.execute(query)]
 
 
 def choices(connection: Connection, filters: Filters) -> dict[str, list[str]]:

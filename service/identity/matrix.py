@@ -109,6 +109,11 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /v1/worklist": scope("List.r", "clinician care_manager", other_patient=403),
     "GET /v1/worklist.csv": scope("List.r", "clinician care_manager", other_patient=403),
     "GET /v1/worklist/capacity": scope("List.r", "clinician care_manager", other_patient=403),
+    # Sums, of the caller's units; of other units they are of nobody.
+    "GET /v1/month": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /month": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /v1/forecast": scope("List.r", "clinician care_manager", other_patient=403),
+    "GET /planning": scope("List.r", "clinician care_manager", other_patient=403),
     "GET /fhir/List/work-list": scope("List.r", "clinician care_manager", other_patient=403),
     "GET /fhir/Group/work-list": scope("Group.r", "clinician care_manager", other_patient=403),
     # A follow-up is of a score: a system needs the scope to read that one, too.
@@ -160,6 +165,7 @@ ROUTES: Final[dict[str, Line]] = {
     "GET /readyz": open_to_all("a load balancer asks it without a token"),
     "GET /metrics": scope("Device.r", "administrator"),
     "GET /": open_to_all("says what the service is, and to callers who they are"),
+    "GET /model-card": open_to_all("whoever is scored may know by what; nothing of a patient"),
     "GET /assets/{name}": open_to_all("the look of the pages says nothing", gives=404),
     "GET /sign-in": open_to_all(
         "it begins to find out who asks; here no issuer lets people sign in", gives=404

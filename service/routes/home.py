@@ -45,6 +45,19 @@ PLACES: Final = (
         "What it was made for, how it did on stays that it had not seen, and what it looks at.",
         "DocumentReference",
     ),
+    Place(
+        "/month",
+        "The month",
+        "Who was called, what followed for them and for the others, and who got the calls.",
+        "List",
+    ),
+    Place(
+        "/planning",
+        "Planning",
+        "How many readmissions the coming weeks bring, by unit.",
+        "List",
+    ),
+    Place("/model-card", "The risk model, in plain words", "For patients and the public."),
     Place("/openapi.json", "The API's description", "For programs that ask this service."),
 )
 """What the start page leads to; each is shown to those who may open it."""

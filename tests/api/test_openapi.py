@@ -37,6 +37,8 @@ def test_all_routes_are_documented(document: dict[str, Any]) -> None:
         "GET /v1/worklist",
         "GET /v1/worklist.csv",
         "GET /v1/worklist/capacity",
+        "GET /v1/month",
+        "GET /v1/forecast",
         "GET /fhir/List/work-list",
         "GET /fhir/Group/work-list",
         "GET /v1/follow-ups/{stay}",

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
+from counted_months import counted_month
 from fastapi import APIRouter, FastAPI
 from hook_calls import call_of
 from listed_patients import listed, put_on_the_list, stay_of
 from trusting_service import OPTED_OUT, OTHER_UNIT, PATIENT, UNIT, Service, bundle_of
 
 from service.cds_hooks.examples import FEEDBACK
-from service.database import follow_ups
+from service.database import follow_ups, months
 from service.events.examples import NOTIFICATION
 from service.identity.access import (
     OpenToAll,
@@ -149,6 +150,8 @@ def kept(service: Service) -> dict[str, str]:
     ids = {patient: service.kept(patient=patient) for patient in (PATIENT, OPTED_OUT)}
     keeping = service.keeping
     put_on_the_list(keeping, [listed(keeping, one, score_id=ids[one], unit=UNIT) for one in ids])
+    with keeping.database.writing() as connection:
+        months.put(connection, counted_month())
     service.opt_out.write_text(f"{OPTED_OUT}\n")
     return ids
 

@@ -273,6 +273,9 @@ def test_pages_and_only_pages_are_left_out_of_the_apis_description(browser: Brow
         "/sign-out",
         "/launch",
         "/launch/callback",
+        "/month",
+        "/planning",
+        "/model-card",
         "/risk/{score_id}",
         "/risk/{score_id}/break-glass",
         # No page, and no interface that FastAPI could describe: the protocol describes itself.
