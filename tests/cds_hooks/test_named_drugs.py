@@ -1,4 +1,4 @@
-"""Drugs that prescriptions name by reference: fetched where it may be, and done without where not."""
+"""Drugs that prescriptions name by reference: fetched where they may be, else done without."""
 
 import json
 from typing import Any
