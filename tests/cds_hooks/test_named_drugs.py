@@ -1,4 +1,4 @@
-"""Drugs that prescriptions name by reference: fetched where they may be, done without elsewhere."""
+"""Drugs that prescriptions name by reference: fetched where they may be, else done without."""
 
 import json
 from typing import Any
