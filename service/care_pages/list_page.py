@@ -125,7 +125,8 @@ def list_page(
         lines=tuple(_line(one, caller, now.date(), asked.query) for one in read.patients),
         total=read.total,
         as_of="" if moment is None else moment_words(moment),
-        old="" if moment is None or now - moment <= OLD else _age(now - moment),
+        # Simulated records end in the past: a list of them is as old as they are.
+        old="" if simulated or moment is None or now - moment <= OLD else _age(now - moment),
         simulated=simulated,
         form=filter_form(asked, caller, read.units, read.conditions),
         saved_filters=tuple((one, address_of(one.query)) for one in read.saved),

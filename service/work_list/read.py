@@ -172,9 +172,7 @@ def gather(
         after: where to go on; None for the first.
         limit: at most so many.
     """
-    # The risk that is left is of the moment of the run, and so are the days since discharge.
-    as_of = work_list_search.listed_as_of(connection)
-    now = from_datetime(datetime.now(UTC)) if as_of is None else as_of
+    now = _moment_of_the_list(connection)
     found: list[Opened] = []
     while len(found) < limit:
         lacking = limit - len(found)
@@ -214,7 +212,13 @@ def listed_stay(connection: Connection, keys: Keys, stay: str) -> Listed | None:
     if row is None:
         return None
     patient = unseal(keys, row.patient_sealed, PATIENT_CONTEXT)
-    return _listed(keys, row, patient, from_datetime(datetime.now(UTC)))
+    return _listed(keys, row, patient, _moment_of_the_list(connection))
+
+
+def _moment_of_the_list(connection: Connection) -> int:
+    """The moment of the last run: the risk that is left is of it, and so are the days at home."""
+    as_of = work_list_search.listed_as_of(connection)
+    return from_datetime(datetime.now(UTC)) if as_of is None else as_of
 
 
 def enter_read(keeping: Keeping, caller: Caller, shown: Sequence[Listed], route: str) -> None:
