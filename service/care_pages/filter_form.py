@@ -108,9 +108,7 @@ def _several(
     made = asked.given.get(name, [])
     # What is asked for and is nobody's today stays in the form: else it could not be taken out.
     every = [*offered, *(one for one in made if one not in offered)]
-    return Field(
-        name, label, tuple(Choice(one, words.get(one, one), one in made) for one in every)
-    )
+    return Field(name, label, tuple(Choice(one, words.get(one, one), one in made) for one in every))
 
 
 def _one(asked: Asked, name: str, label: str, words: dict[str, str], otherwise: str = "") -> Field:
