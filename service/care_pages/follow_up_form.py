@@ -158,7 +158,9 @@ def status_choice_words(value: str) -> str:
     status, _, reason = value.partition(":")
     if status not in set(Status):
         return value
-    return _because(Status(status), REASONS[Reason(reason)]) if reason in set(Reason) else status
+    if reason in set(Reason):
+        return _because(Status(status), REASONS[Reason(reason)])
+    return STATUS_WORDS[status]
 
 
 def people_options(
