@@ -299,10 +299,10 @@ MONTHS: Final = Table(
     Index("ix_months_made_at", "made_at"),
 )
 """What the follow-ups of a month's discharges came to, as ``readmit month`` counted it last: sums
-by unit (JSON of ``service.month.figures.UnitMonth``), and nobody by name or index. It cannot be read
-off the other tables: the list has a patient's newest stay alone, and nothing in the database knows
-whether a return was planned. ``followed_until``: how far the records went that it was counted from.
-"""
+by unit (JSON of ``service.month.figures.UnitMonth``), and nobody by name or index. It cannot be
+read off the other tables: the list has a patient's newest stay alone, and nothing in the database
+knows whether a return was planned. ``followed_until``: how far the records went that it was counted
+from."""
 
 RECEIVED_EVENTS: Final = Table(
     "received_events",

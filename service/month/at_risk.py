@@ -8,8 +8,8 @@ the first call and *called* from then on (Mantel and Byar 1974, doi:10.2307/2285
 
 Against the readmissions that fell in those days stand the ones to expect in them, from each
 patient's own risk and the curve of returns: the hazard added up over the days at risk
-(subject-years method: Berry 1983, doi:10.2307/2531276). Where the model is calibrated and calls do nothing, both
-sides come to 1 on average, whenever people are called.
+(subject-years method: Berry 1983, doi:10.2307/2531276). Where the model is calibrated and calls do
+nothing, both sides come to 1 on average, whenever people are called.
 """
 
 import msgspec

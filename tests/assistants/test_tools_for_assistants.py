@@ -81,6 +81,18 @@ def test_an_assistant_reads_a_score_with_its_reasons(service: Service, patients:
     assert model.structured_content["model"]["name"] == "of-one-mind"
 
 
+def test_an_assistant_gets_the_weeks_to_come_of_its_users_units(
+    service: Service, patients: str
+) -> None:
+    answer = call(service, service.person("care_manager"), "get_unit_forecast", {"weeks": 2})
+    assert not answer.is_error
+    # Two patients are on the list: too few to be shown, and no batch run made it.
+    assert answer.structured_content["units"] == []
+    refused = call(service, service.person("auditor"), "get_unit_forecast")
+    assert refused.is_error
+    assert call(service, service.person("clinician"), "get_unit_forecast", {"weeks": 13}).is_error
+
+
 def test_what_an_assistant_read_is_in_the_audit_as_its_users_reading(
     service: Service, patients: str
 ) -> None:
