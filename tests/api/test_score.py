@@ -318,7 +318,7 @@ def test_what_could_not_be_read_is_said(client: Any, bundle: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(
     ("left_out", "said"),
-    [("Patient", "Birth date"), ("Encounter", "stay"), ("Medication", "drugs")],
+    [("Patient", "Birth date"), ("Encounter", "stay"), ("Medication", "Drugs")],
 )
 def test_what_the_record_refers_to_and_was_not_sent_is_said(
     client: Any, bundle: dict[str, Any], left_out: str, said: str

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 import pytest
 from records import clock, encounter, lab, moment, patient, store_timeline
-from ward import Ward, stay
+from ward import NOW, Ward, stay
 
 from fhir_mappings.consent import OptOuts
 from fhir_mappings.errors import UnprocessableError
@@ -198,15 +199,16 @@ def test_a_child_is_counted_with_the_reason_and_not_listed(ward_of: Made) -> Non
 def test_who_opts_out_leaves_the_list_and_what_was_said_of_them_goes(ward_of: Made) -> None:
     ward = ward_of(patient("ada"), *stay("s1", "ada", 20, 30))
     ward.run(33)
-    summary = ward.run(34, opted_out=["ada"])
+    # Each night has its clock: of two answers of one moment, none would be the newest.
+    summary = ward.run(34, now=NOW + timedelta(days=1), opted_out=["ada"])
     row = ward.rows()["ada"]
     assert row.left == "opted_out"
     assert (row.summary_sealed, row.probability, row.unit, row.discharged_at) == (None,) * 4
     assert row.groups == "{}"
     assert summary.left == {"opted_out": 1}
     assert ward.scores_of("ada")[0].refused, "so that earlier scores are not shown either"
-    assert ward.run(35, opted_out=["ada"]).unchanged == 1
-    ward.run(36)
+    assert ward.run(35, now=NOW + timedelta(days=2), opted_out=["ada"]).unchanged == 1
+    ward.run(36, now=NOW + timedelta(days=3))
     assert ward.listed() == {"ada"}, "who changes their mind is listed again"
 
 
