@@ -116,9 +116,11 @@ def _due(text: str) -> date | None:
 def _person(typed: Typed, caller: Caller) -> str | UnsetType | None:
     if typed.person:
         return typed.person
-    return {AS_IT_IS: UNSET, ME: person_of(caller), NOBODY: None}.get(
-        typed.assigned_to, typed.assigned_to
-    )
+    if typed.assigned_to == AS_IT_IS:
+        return UNSET
+    if typed.assigned_to == NOBODY:
+        return None
+    return person_of(caller) if typed.assigned_to == ME else typed.assigned_to
 
 
 def status_groups(present: Status, chosen: str = AS_IT_IS) -> tuple[OptionGroup, ...]:

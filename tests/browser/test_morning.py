@@ -1,4 +1,4 @@
-"""A care manager's morning in a real browser: by mouse, by keyboard alone, and without JavaScript."""
+"""A care manager's morning in a real browser: by mouse, by keyboard, and without JavaScript."""
 
 import csv
 import shutil
@@ -138,7 +138,7 @@ def test_the_morning(chromium: Any, clinic: Clinic, scripts: bool) -> None:
     page.get_by_role("link", name="Back to the list").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="The list as a table").click()
-    with open(download.value.path(), encoding="utf-8", newline="") as table:
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table))
     assert rows[0]["patient"] == "example-000"
     assert {row["band"] for row in rows} == {"high"}

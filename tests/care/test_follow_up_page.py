@@ -1,4 +1,4 @@
-"""A follow-up as a page: what it shows, what may be done with it, and that nothing typed is lost."""
+"""A follow-up as a page: what it shows, what may be done with it, and no typed word is lost."""
 
 from typing import Any
 from urllib.parse import urlsplit
