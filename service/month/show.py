@@ -177,6 +177,7 @@ def show_month(
         raise MonthNotFoundError("The month was not counted, or is not kept any more.")
     units = _reached(row.units, reach)
     whole = together(units)
+    stays, calls = _calls(units)
     followed = as_datetime(row.followed_until)
     return Month(
         month=asked,
@@ -187,8 +188,8 @@ def show_month(
         model=row.model,
         version=row.version,
         smallest=SMALLEST,
-        stays=_step(whole.stays),
-        calls=_calls(units),
+        stays=stays,
+        calls=calls,
         compared=(_compared("called", whole.called), _compared("not_called", whole.not_called)),
         warnings=WARNINGS,
         overrides=_overrides([card for card in shown if reach.covers_unit(card.unit)]),
@@ -201,23 +202,23 @@ def _reached(units: str, reach: Reach) -> list[UnitMonth]:
     return [unit for unit in kept if reach.covers_unit(unit.unit)]
 
 
-def _calls(units: Sequence[UnitMonth]) -> tuple[Calls, ...]:
+def _calls(units: Sequence[UnitMonth]) -> tuple[int, tuple[Calls, ...]]:
+    """How many stays there were, and how far their follow-ups came; checked beside each other."""
     from training.monitoring.disclosure import publishable, rounded
 
-    tables = publishable(
-        [
-            rounded(
-                "unit",
-                became,
-                {unit.unit or NO_UNIT: unit.became.get(became, 0) for unit in units},
-                SMALLEST,
-            )
-            for became in BECAME
-        ],
-        (),
-        SMALLEST,
-    )
-    return tuple(
+    every = rounded("stays", "stays", {"all": together(units).stays}, SMALLEST)
+    by_unit = [
+        rounded(
+            "unit",
+            became,
+            {unit.unit or NO_UNIT: unit.became.get(became, 0) for unit in units},
+            SMALLEST,
+            within="stays",
+        )
+        for became in BECAME
+    ]
+    whole, *tables = publishable([every, *by_unit], (), SMALLEST)
+    return whole.at_least, tuple(
         Calls(
             became=became,
             at_least=table.at_least,
