@@ -2,7 +2,7 @@
 
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fhir_mappings.store import Store, open_store
 from service.batch import Progress, score_store
 from service.batch_run.run import Order, RunSummary, score_all
 from service.keeping import open_keeping
+from service.month.count import Records, count_month
 from service.settings import Settings, SettingsError, load_settings
 from service.tables import coverage_tables, evaluation_tables, ingest_tables, show, table
 from service.terminal import Phases, progress, results
@@ -103,7 +104,7 @@ def _settings(folder: Path) -> Settings:
 def _list_patients(
     folder: Path, store: Store, profile: SiteProfile, model: RiskModel, report: Progress
 ) -> RunSummary:
-    """List whom to follow up, as of the end of the simulated records."""
+    """List whom to follow up, as of the end of the simulated records, and count a month of them."""
     settings = _settings(folder)
     keeping = open_keeping(settings)
     try:
@@ -117,7 +118,17 @@ def _list_patients(
             now=datetime.now(UTC),
             max_reasons=settings.max_reasons,
         )
-        return score_all(keeping, order, report)
+        listed = score_all(keeping, order, report)
+        if end is not None:
+            # The last month that every discharge was followed for thirty days in.
+            month = as_datetime(end).replace(day=1) - timedelta(days=32)
+            count_month(
+                keeping,
+                Records(store, profile, used_now(profile), model),
+                f"{month:%Y-%m}",
+                lambda done, whole: report("month", done, whole),
+            )
+        return listed
     finally:
         keeping.close()
 

@@ -85,7 +85,6 @@ class ListPage(NamedTuple):
     """Empty before the first batch run."""
     old: str
     """How old the list is, where that is too old."""
-    simulated: bool
     form: FilterForm
     saved_filters: tuple[tuple[SavedFilter, str], ...]
     """Each with its address."""
@@ -127,7 +126,6 @@ def list_page(
         as_of="" if moment is None else moment_words(moment),
         # Simulated records end in the past: a list of them is as old as they are.
         old="" if simulated or moment is None or now - moment <= OLD else _age(now - moment),
-        simulated=simulated,
         form=filter_form(asked, caller, read.units, read.conditions),
         saved_filters=tuple((one, address_of(one.query)) for one in read.saved),
         query=asked.query,

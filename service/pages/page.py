@@ -21,6 +21,9 @@ from service.serving import serving
 TAG: Final = "pages"
 """What routes that answer with a page are tagged with; their errors are pages too."""
 
+SIMULATED: Final = "simulated"
+"""The site profile of the simulated hospital."""
+
 _PACKAGE: Final = "service.pages"
 _IN_A_TAB: Final = Markup(' target="_blank" rel="noopener"')
 """Of a link, in a frame, to a page that may not be shown in one."""
@@ -55,6 +58,8 @@ def _frame(request: Request) -> dict[str, Any]:
     return {
         "stylesheet": stylesheet()[0],
         "development": here.settings.development,
+        # Figures of a simulated hospital are called so wherever they appear.
+        "simulated": here.profile.name == SIMULATED,
         "caller": caller,
         "csrf_token": None if session is None else token_of(here.keeping.keys, session.id),
         "csrf_field": FIELD,

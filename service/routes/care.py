@@ -1,6 +1,6 @@
 """``/work-list``: the list of whom to follow up, as a page for care managers."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,14 +9,11 @@ from service.care_pages.list_page import list_page
 from service.care_pages.reading import read_morning
 from service.identity.access import requires
 from service.identity.caller import Caller
-from service.pages.page import TAG, page
+from service.pages.page import SIMULATED, TAG, page
 from service.serving import serving
 
 # Pages are for people; the API's description is for programs, and leaves them out.
 router = APIRouter(tags=[TAG], include_in_schema=False)
-
-SIMULATED: Final = "simulated"
-"""The site profile of the simulated hospital."""
 
 
 @router.get(LIST)

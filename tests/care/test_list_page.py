@@ -72,7 +72,7 @@ def test_a_line_says_who_how_likely_why_and_how_far(browser: Browser) -> None:
         "27 % 25 to 28 %",
         "high",
         "Cardiology",
-        "3 days ago",
+        "2 days ago",  # three, less the hours since the run
         "3 hospital stays in the year before; sodium 129 mmol/L",
         "new",
         "nobody",
@@ -179,7 +179,7 @@ def test_a_run_that_has_not_ended_is_no_list(browser: Browser) -> None:
 
 def test_simulated_patients_are_called_so(browser: Browser, monkeypatch: Any) -> None:
     assert "Simulated data." not in read(browser).words
-    monkeypatch.setattr("service.routes.care.SIMULATED", browser.here.profile.name)
+    monkeypatch.setattr("service.pages.page.SIMULATED", browser.here.profile.name)
     assert "Simulated data." in read(browser).words
 
 
