@@ -4,11 +4,11 @@ Who is called on day 3 cannot have come back on day 2. Whoever counts patients a
 called from their discharge on therefore credits the calls with days on which nobody could come back
 (immortal time: Suissa 2008, doi:10.1093/aje/kwm324), and puts every early return on the other side.
 So it is days that are counted here, not patients: each of a patient's days is *not called* until
-the first call and *called* from then on (Mantel and Byar 1974, doi:10.2307/2285521).
+the first call and *called* from then on (Mantel and Byar 1974, J Am Stat Assoc 69:81).
 
 Against the readmissions that fell in those days stand the ones to expect in them, from each
 patient's own risk and the curve of returns: the hazard added up over the days at risk
-(subject-years method: Berry 1983, doi:10.2307/2531276). Where the model is calibrated and calls do
+(subject-years method: Berry 1983, Biometrics 39:173). Where the model is calibrated and calls do
 nothing, both sides come to 1 on average, whenever people are called.
 """
 
