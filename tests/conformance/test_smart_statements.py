@@ -2,7 +2,7 @@
 
 ``docs/conformance/smart.md`` lists them with what they found. Sources: SMART App Launch 2.2,
 "Conformance", "Scopes" and "Backend Services"; RFC 6749 and RFC 7523, which it builds on. The
-launch of the patient's page has its own statements where it is built.
+statements of the launch are in ``test_smart_launch_statements.py``.
 """
 
 import time
