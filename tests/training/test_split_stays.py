@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from fhir_mappings.errors import StudyError
@@ -33,7 +33,11 @@ def test_no_patient_is_in_two_parts_or_two_folds(
     make_study, seed, stays, calendar, stays_a_patient
 ):
     data = make_study(stays, seed=seed, calendar=calendar, stays_a_patient=stays_a_patient)
-    split = split_stays(data, seed=seed)
+    try:
+        split = split_stays(data, seed=seed)
+    except StudyError:
+        # One patient may hold all stays of an outcome. It says so, and most draws are no such case.
+        reject()
     assert_patient_disjoint(data, split)
     for fold in range(split.folds.max() + 1):
         outcomes = data.outcome[split.folds == fold]
