@@ -12,10 +12,10 @@ from msgspec import UNSET, UnsetType
 
 from service.body import FormError
 from service.care_pages.words import STATUS_WORDS, person_words
-from service.follow_ups.follow_up import Change, FollowUp, FollowUpChangeError
+from service.follow_ups.follow_up import Change, FollowUp, FollowUpChangeError, person_of
 from service.follow_ups.statuses import REASONS, TRANSITIONS, Reason, Status
 from service.identity.caller import Caller
-from service.work_list.wanted import ME, NOBODY, person_of
+from service.work_list.wanted import ME, NOBODY
 
 AS_IT_IS: Final = ""
 

@@ -7,11 +7,12 @@ from service.care_pages.asked import Asked
 from service.database import saved_filters, work_list_search
 from service.database.saved_filters import SavedFilter
 from service.database.work_list_search import Filters
+from service.follow_ups.follow_up import person_of
 from service.identity.caller import Caller
 from service.keeping import Keeping
 from service.work_list.capacity import Capacity, read_capacity
 from service.work_list.read import Listed, reaching, read_page
-from service.work_list.wanted import parse_cursor, person_of
+from service.work_list.wanted import parse_cursor
 
 LINES: Final = 50
 """Patients on a page: each of them is an entry in the audit."""

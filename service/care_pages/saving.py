@@ -9,9 +9,9 @@ from fhir_mappings.records.instants import from_datetime
 from service.care_pages.asked import parse_query
 from service.database import saved_filters
 from service.database.saved_filters import SavedFilter
+from service.follow_ups.follow_up import person_of
 from service.identity.caller import Caller
 from service.keeping import Keeping
-from service.work_list.wanted import person_of
 
 LONGEST_NAME: Final = 60
 MOST_SAVED: Final = 30

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Final
 
+from service.follow_ups.follow_up import person_of
 from service.follow_ups.statuses import Status
 from service.identity.caller import Caller
-from service.work_list.wanted import person_of
 
 STATUS_WORDS: Final[Mapping[str, str]] = {
     Status.NEW: "new",

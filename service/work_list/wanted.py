@@ -11,14 +11,15 @@ import msgspec
 from fhir_mappings.errors import UnprocessableError
 from fhir_mappings.records.instants import from_datetime
 from service.database.work_list_search import Filters, Place, Sort
+from service.follow_ups.follow_up import person_of
+from service.follow_ups.statuses import Status
 from service.identity.caller import Caller
 
 Band = Literal["low", "moderate", "high"]
-Status = Literal["new", "contacted", "visit_booked", "declined", "closed"]
 
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 BANDS: Final[tuple[Band, ...]] = get_args(Band)
-STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+STATUSES: Final = tuple(status.value for status in Status)
 
 ME: Final = "me"
 NOBODY: Final = "nobody"
@@ -117,11 +118,6 @@ def parse_wanted(asked: Sequence[tuple[str, str]], caller: Caller) -> Wanted:
         ),
         one.get("sort", "remaining"),  # type: ignore[arg-type]  # of the closed list, above
     )
-
-
-def person_of(caller: Caller) -> str:
-    """How the list names a person: whoever vouches for them, and what that issuer calls them."""
-    return f"{caller.issuer}|{caller.subject}"
 
 
 def cursor(sort: Sort, place: Place) -> str:
